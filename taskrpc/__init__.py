@@ -1,0 +1,1 @@
+"""The service: a task executor in front of PostgreSQL (docs/design.md)."""

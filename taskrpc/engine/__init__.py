@@ -1,0 +1,1 @@
+"""Use cases and the loops that keep the queue moving."""

@@ -1,0 +1,1 @@
+"""One table: method name to typed params to handler."""

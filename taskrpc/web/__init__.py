@@ -1,0 +1,1 @@
+"""HTTP: limits, codecs, the endpoint, plain reads, health."""

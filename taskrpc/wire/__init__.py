@@ -1,0 +1,1 @@
+"""Pure translation between bytes and objects: codecs, content negotiation, the envelope."""
