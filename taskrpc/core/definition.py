@@ -1,0 +1,153 @@
+"""Definitions: how the tasks of a name are timed, retried, limited and checked."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError, field_validator
+
+from taskrpc.core.schema import Schema, compile_schema
+from taskrpc.errors import TaskRpcError
+
+TEN_YEARS_MS: Final = 315_360_000_000
+Milliseconds = Annotated[StrictInt, Field(ge=0, le=TEN_YEARS_MS)]
+Limit = Annotated[StrictInt, Field(ge=0, le=1_000_000_000)]
+Priority = Annotated[StrictInt, Field(ge=-1_000_000_000, le=1_000_000_000)]
+Name = Annotated[StrictStr, Field(min_length=1, max_length=255)]
+
+_LONGEST_VALUE: Final = 200
+
+
+class Backoff(BaseModel):
+    """How delays grow from attempt to attempt: `delay * factor^(attempt - 1)`, at most `max` ms, ± `jitter` (a share)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    factor: float = Field(default=1, ge=1, le=1000)
+    max: Milliseconds | None = None
+    jitter: float = Field(default=0, ge=0, le=1)
+
+
+class DefinitionSpec(BaseModel):
+    """The fields of a definition as people write them; the names are those of the wire."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["task", "workflow"] = "task"
+    description: StrictStr | None = None
+    requestedToStartTimeout: Annotated[StrictInt, Field(ge=1, le=TEN_YEARS_MS)] = 10_000
+    inProgressTimeout: Annotated[StrictInt, Field(ge=1, le=TEN_YEARS_MS)] = 120_000
+    allowedRetryCount: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 2
+    retryDelay: Milliseconds = 10_000
+    retryBackoff: Backoff = Backoff()
+    timeout: Annotated[StrictInt, Field(ge=1, le=TEN_YEARS_MS)] | None = None
+    concurrencyLimit: Limit | None = None
+    concurrencyPath: Annotated[list[StrictStr | StrictInt], Field(min_length=1, max_length=32)] | None = None
+    queueLimit: Limit | None = None
+    priority: Priority = 0
+    retention: Milliseconds | None = None
+    params: dict[str, Any] | bool | None = None
+    result: dict[str, Any] | bool | None = None
+    error: dict[str, Any] | bool | None = None
+
+    @field_validator("params", "result", "error")
+    @classmethod
+    def _is_a_schema(cls, document: object) -> object:
+        if document is not None:
+            compile_schema(document)
+        return document
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One revision of a definition, ready for use. Revision 0 are the defaults, for names that nobody defined."""
+
+    name: str
+    rev: int
+    spec: DefinitionSpec
+
+    def _schema(self, document: object) -> Schema | None:
+        return None if document is None else compile_schema(document)
+
+    @property
+    def params_schema(self) -> Schema | None:
+        return self._schema(self.spec.params)
+
+    @property
+    def result_schema(self) -> Schema | None:
+        return self._schema(self.spec.result)
+
+    @property
+    def error_schema(self) -> Schema | None:
+        return self._schema(self.spec.error)
+
+    def gate_value(self, task: Mapping[str, object]) -> str | None:
+        """What stands at concurrencyPath in a task: JSON, or its hash where that is long; "" for nothing there."""
+        if self.spec.concurrencyPath is None:
+            return None
+        value: object = task
+        for step in self.spec.concurrencyPath:
+            value = _step(value, step)
+        text = "" if value is None else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+        return text if len(text) <= _LONGEST_VALUE else "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+    def gate(self, value: str | None) -> str | None:
+        """The key of the gate that a task with this value passes; None without a concurrencyLimit."""
+        if self.spec.concurrencyLimit is None:
+            return None
+        return f"concurrency/{len(self.name)}/{self.name}/{value or ''}"
+
+    @property
+    def queue_gate(self) -> str | None:
+        """The key of the gate that counts the open tasks; None without a queueLimit."""
+        return None if self.spec.queueLimit is None else f"queue/{self.name}"
+
+
+def _step(value: object, step: str | int) -> object:
+    if isinstance(value, Mapping):
+        return value.get(str(step))
+    if isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value):
+        return value[step]
+    return None
+
+
+def default_definition(name: str) -> Definition:
+    """What holds for tasks of a name that has no definition."""
+    return Definition(name, 0, _DEFAULTS)
+
+
+_DEFAULTS: Final = DefinitionSpec()
+
+
+def parse_definition(fields: Mapping[str, object]) -> DefinitionSpec:
+    """Checks the fields of a definition (without its id); raises `invalid-params` that lists every mistake."""
+    given = {key: value for key, value in fields.items() if value is not None}
+    try:
+        return DefinitionSpec.model_validate(given)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def invalid(error: ValidationError) -> TaskRpcError:
+    """`invalid-params` with every mistake that pydantic found: a dotted path and a sentence that names the value."""
+    errors = []
+    for mistake in error.errors(include_url=False, include_context=False)[:20]:
+        parts = [str(part) for part in mistake["loc"]]
+        message = mistake["msg"].removeprefix("Value error, ")
+        if mistake["type"] == "extra_forbidden":
+            message = "is not known here"
+        elif mistake["type"] == "missing":
+            message = "is required"
+        else:
+            message += f", not {shown(mistake['input'])}"
+        errors.append({"path": ".".join(parts), "message": message})
+    first = errors[0]
+    return TaskRpcError("invalid-params", f"{first['path']}: {first['message']}", {"errors": errors})
+
+
+def shown(value: object) -> str:
+    """A value as JSON for a message, shortened."""
+    text = orjson.dumps(value, default=lambda other: str(other)[:80]).decode()
+    return text if len(text) <= 80 else text[:76] + " …"

@@ -1,0 +1,141 @@
+"""The life cycle of a task: its edges as data, and what a call about a task means for the task as it is.
+
+docs/states.md draws the same edges, and the SQL statements name theirs in a comment; a test holds the three together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from taskrpc.errors import TaskRpcError
+
+STATUSES: Final = ("created", "waiting", "ready", "requested", "in-progress", "done")
+OUTCOMES: Final = ("succeeded", "failed", "canceled")
+
+# (status before, what happens, status after). What happens is the name of a call, or one of the reaper's reasons.
+EDGES: Final = frozenset(
+    {
+        ("created", "create", "ready"),
+        ("created", "create", "waiting"),
+        ("waiting", "due", "ready"),
+        ("ready", "poll", "requested"),
+        ("ready", "poll", "in-progress"),
+        ("requested", "start", "in-progress"),
+        ("requested", "requested-timeout", "ready"),
+        ("requested", "release", "ready"),
+        ("in-progress", "notify", "in-progress"),
+        ("in-progress", "feedback", "in-progress"),
+        ("in-progress", "success", "done"),
+        ("in-progress", "fail", "waiting"),
+        ("in-progress", "fail", "done"),
+        ("in-progress", "release", "ready"),
+        ("in-progress", "release", "done"),
+        ("in-progress", "in-progress-timeout", "waiting"),
+        ("in-progress", "in-progress-timeout", "done"),
+        ("in-progress", "stop", "in-progress"),
+        *((status, "stop", "done") for status in ("waiting", "ready", "requested")),
+        *((status, "cancel", "done") for status in ("waiting", "ready", "requested", "in-progress")),
+        *((status, "dropped", "done") for status in ("waiting", "ready", "requested", "in-progress")),
+        ("done", "retry", "ready"),
+    }
+)
+
+ALLOWED_FROM: Final[Mapping[str, frozenset[str]]] = {
+    call: frozenset(before for before, what, _ in EDGES if what == call) for call in {what for _, what, _ in EDGES}
+}
+
+_HAS_EXECUTION: Final = frozenset({"requested", "in-progress", "done"})
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call about one task: `name` as in EDGES, `exec_id` where the call belongs to an execution.
+
+    `call_id` is the client's, or one that the server made (`own_call_id` false).
+    """
+
+    name: str
+    task_id: str
+    call_id: str
+    own_call_id: bool
+    exec_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What decides about a call: the task as a statement has seen it, and the last call that changed it."""
+
+    status: str
+    outcome: str | None
+    exec_id: str | None
+    call: str | None
+    call_id: str | None
+
+
+class Verdict(Enum):
+    """What a call that changed nothing is: a repeat of what was done, or one that fits and has to try again."""
+
+    REPEAT = "repeat"
+    FITS = "fits"
+
+
+def _is_repeat(call: Call, task: Seen) -> bool:
+    if task.call != call.name:
+        return False
+    if task.call_id == call.call_id:
+        return True
+    # The execution that ended the task, or sent it to its retry, says so again without an id of its call.
+    ended = call.name in ("success", "fail") and task.status not in ("requested", "in-progress")
+    return ended and not call.own_call_id and task.exec_id == call.exec_id
+
+
+def _wrong_status(call: Call, task: Seen) -> TaskRpcError:
+    data = {"status": task.status} | ({"outcome": task.outcome} if task.outcome else {})
+    now = f"{task.status} ({task.outcome})" if task.outcome else task.status
+    if call.name in ("cancel", "stop"):
+        return TaskRpcError("task-has-been-done", f"Task {call.task_id} is done already: {task.outcome}", data)
+    allowed = " or ".join(sorted(ALLOWED_FROM[call.name]))
+    if call.name == "retry":
+        allowed = "done with outcome failed or canceled"
+    return TaskRpcError(
+        "wrong-status", f"Task {call.task_id} is {now}; {call.name} needs a task that is {allowed}", data
+    )
+
+
+def judge(call: Call, task: Seen | None) -> Verdict:
+    """What to answer to a call that changed no row; `task` is None when there is none.
+
+    Checked in the order of the protocol: task-not-found, a repeat, stale-exec-id, wrong-status. FITS means that the
+    row was locked or changed under the statement: the call belongs into the next one. Raises TaskRpcError.
+    """
+    if task is None:
+        raise not_found(call.task_id)
+    if _is_repeat(call, task):
+        return Verdict.REPEAT
+    current = task.exec_id if task.status in _HAS_EXECUTION else None
+    if call.exec_id is not None and call.exec_id != current:
+        raise TaskRpcError(
+            "stale-exec-id",
+            f"execId {call.exec_id[:80]} is not the current execution of task {call.task_id}",
+            {"status": task.status},
+        )
+    if task.status not in ALLOWED_FROM[call.name]:
+        raise _wrong_status(call, task)
+    if call.name == "retry" and task.outcome == "succeeded":
+        raise _wrong_status(call, task)
+    return Verdict.FITS
+
+
+def not_found(task_id: str) -> TaskRpcError:
+    """`task-not-found`, with the id that was asked for."""
+    return TaskRpcError("task-not-found", f"There is no task {task_id[:80]!r}")
+
+
+def phase(status: str, outcome: str | None, stop_requested: bool) -> str:
+    """The phase of a task for those who start background processes and watch them."""
+    if status == "done":
+        return {"succeeded": "completed", "canceled": "stopped"}.get(outcome or "", "error")
+    if status == "in-progress":
+        return "stopping" if stop_requested else "running"
+    return "queued"

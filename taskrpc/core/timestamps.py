@@ -1,0 +1,42 @@
+"""Times on the wire: RFC 3339 in UTC with microseconds and `Z`."""
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Final
+
+_FORM: Final = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s?(Z|z|[+-]\d\d:?\d\d)?)?"
+)
+
+
+def format_time(at: datetime) -> str:
+    """`2023-05-04T16:33:14.682354Z`; `at` is aware."""
+    if at.tzinfo is not UTC:
+        at = at.astimezone(UTC)
+    return at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def _zone(text: str | None) -> timezone:
+    if text is None or text in "Zz":
+        return UTC
+    sign = -1 if text[0] == "-" else 1
+    return timezone(sign * timedelta(hours=int(text[1:3]), minutes=int(text[-2:])))
+
+
+def parse_time(text: str) -> datetime:
+    """An RFC 3339 time, aware and in UTC; without a zone it is taken as UTC, without a time as midnight.
+
+    Raises ValueError with a sentence for dates that do not exist and for other forms.
+    """
+    match = _FORM.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text[:80]!r} is not a time like 2023-05-04T15:30:43Z")
+    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    try:
+        local = datetime(
+            int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0),
+            int((fraction or "").ljust(6, "0")[:6]), tzinfo=_zone(zone),
+        )  # fmt: skip
+        return local.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{text[:80]!r} does not exist: {error}") from None

@@ -1,0 +1,111 @@
+-- Calls of users about one task. Shape and locking as in execution.sql.
+
+-- name: cancel
+-- Ends tasks at once, whatever they do. $1 ids, $2 ids of the calls, $3 limited.
+-- Edges: waiting, ready, requested, in-progress -cancel-> done.
+with x as materialized (
+    select * from unnest($1::text[], $2::text[]) with ordinality as x(id, call_id, n)
+), fit as materialized (
+    select x.n, x.call_id, t.id, t.status, t.held, d.run_timeout, d.retention
+    from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
+    where t.status <> 'done' and t.kind = 'task'
+        and (t.gate is not null or t.queue_gate is not null) = $3
+    order by t.id
+    for update of t skip locked
+), changed as (
+    update taskrpc.task t set
+        status = 'done', outcome = 'canceled', queued = false, held = false,
+        lease_at = null, due_at = null, drop_at = null,
+        expire_at = taskrpc.now() + taskrpc.ms(fit.retention),
+        version = t.version + 1, updated_at = taskrpc.now(),
+        call = 'cancel', call_id = fit.call_id, call_at = taskrpc.now(), call_version = t.version + 1
+    from fit where t.id = fit.id
+    returning true as applied, fit.n, fit.status as status_before, fit.held as held_before, fit.run_timeout, t.*
+), logged as (
+    insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id)
+    select id, kind, updated_at, 'awf.task/cancel', status_before, status, exec_id from changed order by id
+)
+select *, null as obstacle from changed
+union all
+select false, x.n, t.status, t.held, d.run_timeout, t.*, null
+from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
+where x.n not in (select n from changed) and t.kind = 'task';
+
+-- name: stop
+-- Asks running tasks to stop, until their deadline; cancels those that do not run.
+-- $1 ids, $2 ids of the calls, $3 limited.
+-- Edges: in-progress -stop-> in-progress, waiting, ready, requested -stop-> done.
+with x as materialized (
+    select * from unnest($1::text[], $2::text[]) with ordinality as x(id, call_id, n)
+), fit as materialized (
+    select x.n, x.call_id, t.id, t.status, t.held, d.run_timeout, d.retention, t.status = 'in-progress' as runs
+    from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
+    where t.status <> 'done' and t.kind = 'task' and t.call_id is distinct from x.call_id
+        and (t.gate is not null or t.queue_gate is not null) = $3
+    order by t.id
+    for update of t skip locked
+), changed as (
+    update taskrpc.task t set
+        stop_requested = true,
+        status = case when fit.runs then t.status else 'done' end,
+        outcome = case when not fit.runs then 'canceled' end,
+        queued = false, held = false,
+        lease_at = case when fit.runs then t.lease_at end,
+        due_at = case when fit.runs then t.due_at end,
+        drop_at = case when fit.runs then t.drop_at end,
+        expire_at = case when not fit.runs then taskrpc.now() + taskrpc.ms(fit.retention) end,
+        version = t.version + 1, updated_at = taskrpc.now(),
+        call = 'stop', call_id = fit.call_id, call_at = taskrpc.now(), call_version = t.version + 1
+    from fit where t.id = fit.id
+    returning true as applied, fit.n, fit.status as status_before, fit.held as held_before, fit.run_timeout, t.*
+), logged as (
+    insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id)
+    select id, kind, updated_at, 'awf.task/stop', status_before, status, exec_id from changed order by id
+)
+select *, null as obstacle from changed
+union all
+select false, x.n, t.status, t.held, d.run_timeout, t.*, null
+from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
+where x.n not in (select n from changed) and t.kind = 'task';
+
+-- name: lock_retries
+-- Locks the limited tasks that a retry would start anew, before the gates that it needs. $1 ids.
+select id, queue_gate from taskrpc.task
+where id = any($1::text[]) and kind = 'task' and status = 'done' and outcome in ('failed', 'canceled')
+    and (gate is not null or queue_gate is not null)
+order by id for update skip locked;
+
+-- name: retry
+-- Begins a new generation of tasks that failed or were canceled; limited ones are held until their gate admits them.
+-- $1 ids, $2 ids of the calls, $3 limited. Edges: done -retry-> ready.
+with x as materialized (
+    select * from unnest($1::text[], $2::text[]) with ordinality as x(id, call_id, n)
+), fit as materialized (
+    select x.n, x.call_id, t.id, t.status, t.held, d.run_timeout, d.timeout
+    from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
+    where t.status = 'done' and t.outcome in ('failed', 'canceled') and t.kind = 'task'
+        and t.call_id is distinct from x.call_id
+        and (t.gate is not null or t.queue_gate is not null) = $3
+    order by t.id
+    for update of t skip locked
+), changed as (
+    update taskrpc.task t set
+        status = 'ready', outcome = null, outcome_reason = null, result = null, error = null, progress = null,
+        exec_id = null, retry_count = 0, stop_requested = false, stop_told = false,
+        queued = t.gate is null, held = t.gate is not null,
+        ready_at = taskrpc.now(), execute_at = null, expire_at = null,
+        drop_at = taskrpc.now() + taskrpc.ms(fit.timeout),
+        bytes = coalesce(octet_length(t.params::text), 0),
+        version = t.version + 1, updated_at = taskrpc.now(),
+        call = 'retry', call_id = fit.call_id, call_at = taskrpc.now(), call_version = t.version + 1
+    from fit where t.id = fit.id
+    returning true as applied, fit.n, fit.status as status_before, fit.held as held_before, fit.run_timeout, t.*
+), logged as (
+    insert into taskrpc.log (task_id, kind, at, action, status_before, status_after)
+    select id, kind, updated_at, 'awf.task/retry', status_before, status from changed order by id
+)
+select *, null as obstacle from changed
+union all
+select false, x.n, t.status, t.held, d.run_timeout, t.*, null
+from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
+where x.n not in (select n from changed) and t.kind = 'task';

@@ -1,0 +1,42 @@
+-- name: create
+-- Creates tasks; those of a limited definition are held until their gate admits them.
+-- An element is left out when its id is taken, or when its definition has a newer revision than $3 says.
+-- Arrays: $1 ids, $2 names, $3 revisions, $4 labels, $5 requesters, $6 ranks, $7 executeAt, $8 gate values, $9 gates,
+-- $10 queue gates, $11 ids of the calls, $12 params, $13 bytes.
+-- Edges: created -create-> ready, created -create-> waiting.
+with x as materialized (
+    select * from unnest(
+        $1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::int[], $7::timestamptz[], $8::text[],
+        $9::text[], $10::text[], $11::text[], $12::text[], $13::int[]
+    ) with ordinality as x(id, name, rev, label, requester, rank, execute_at, gate_value, gate, queue_gate,
+        call_id, params, bytes, n)
+), created as (
+    insert into taskrpc.task (
+        id, kind, name, rev, label, requester, rank, execute_at, gate_value, gate, queue_gate, create_id, params,
+        bytes, status, queued, held, ready_at, due_at, drop_at, created_at, updated_at
+    )
+    select x.id, 'task', x.name, x.rev, x.label, x.requester::json, x.rank, x.execute_at, x.gate_value, x.gate,
+        x.queue_gate, x.call_id, x.params::json, x.bytes,
+        case when later then 'waiting' else 'ready' end,
+        not later and x.gate is null,
+        not later and x.gate is not null,
+        case when not later then taskrpc.now() end,
+        case when later then x.execute_at end,
+        taskrpc.now() + taskrpc.ms(d.timeout),
+        taskrpc.now(), taskrpc.now()
+    from x join taskrpc.definition d on d.rev = x.rev
+    cross join lateral (select coalesce(x.execute_at > taskrpc.now(), false) as later) l
+    where not exists (select from taskrpc.definition newer where newer.name = x.name and newer.rev > x.rev)
+    order by x.id
+    on conflict do nothing
+    returning *
+), logged as (
+    insert into taskrpc.log (task_id, kind, at, action, status_before, status_after)
+    select id, kind, updated_at, 'awf.task/create-and-execute', 'created', status from created order by id
+)
+select x.n, c.* from created c join x on x.id = c.id;
+
+-- name: tasks_by_id
+-- Tasks as they are. $1 ids.
+select t.*, d.run_timeout from unnest($1::text[]) as x(id)
+join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev;

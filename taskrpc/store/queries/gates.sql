@@ -1,0 +1,39 @@
+-- name: open_gates
+-- Makes gates that are missing and locks them all, in key order. $1 keys (sorted), $2 limits.
+insert into taskrpc.gate as g (key, lim, used)
+select key, lim, 0 from unnest($1::text[], $2::int[]) as x(key, lim) order by key
+on conflict (key) do update set lim = excluded.lim
+returning key, lim, used;
+
+-- name: lock_gates
+-- Locks gates, in key order. $1 keys.
+select key, lim, used from taskrpc.gate where key = any($1::text[]) order by key for update;
+
+-- name: settle
+-- Books what a transaction took or gave back, then admits held tasks; its gates are locked before, in a statement of
+-- its own, so that this one sees what others committed. $1 keys, $2 changes. Answers the queues that got tasks.
+with changed as materialized (
+    select g.key, g.lim, greatest(g.used + x.change, 0) as used
+    from unnest($1::text[], $2::int[]) as x(key, change) join taskrpc.gate g on g.key = x.key
+), chosen as materialized (
+    select c.key, t.id from changed c cross join lateral (
+        select t.id from taskrpc.task t where t.gate = c.key and t.held
+        order by t.rank, t.ready_at, t.id
+        limit greatest(c.lim - c.used, 0)
+        for update skip locked
+    ) t
+), admitted as (
+    update taskrpc.task t set held = false, queued = true
+    from chosen where t.id = chosen.id and t.held
+    returning t.kind, t.name, t.gate
+), booked as (
+    update taskrpc.gate g set used = c.used + (select count(*)::int from admitted a where a.gate = g.key)
+    from changed c where g.key = c.key
+)
+select distinct kind, name from admitted;
+
+-- name: find_stranded
+-- Gates that have room although tasks are held: a transaction that held one of their rows was rolled back.
+select g.key from taskrpc.gate g
+where g.used < g.lim and exists (select from taskrpc.task t where t.gate = g.key and t.held)
+order by g.key limit 500;

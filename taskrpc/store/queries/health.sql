@@ -1,0 +1,57 @@
+-- For the health pages and for the doctor.
+
+-- name: ping
+-- Whether the database answers and takes writes.
+select not pg_is_in_recovery() as writable;
+
+-- name: backend_lives
+-- Whether a connection that was lost still works in the database. $1 its process id.
+select exists (select from pg_stat_activity where pid = $1) as lives;
+
+-- name: server_facts
+-- Version, size and age of things, for the doctor.
+select current_setting('server_version') as version, pg_database_size(current_database()) as database_bytes,
+    pg_is_in_recovery() as in_recovery, current_setting('synchronous_commit') as synchronous_commit,
+    current_setting('max_connections')::int as max_connections,
+    (select count(*) from pg_stat_activity where datname = current_database())::int as connections;
+
+-- name: queue_sizes
+-- Tasks per definition and status; done ones are counted by the planner's statistics only.
+select kind, name, status, held, count(*)::int as tasks, extract(epoch from taskrpc.now() - min(ready_at))::float8 as oldest
+from taskrpc.task where status <> 'done' group by kind, name, status, held order by kind, name, status, held;
+
+-- name: pulse_age
+-- Seconds since any server was last alive.
+select extract(epoch from taskrpc.now() - at)::float8 as seconds from taskrpc.pulse;
+
+-- name: overdue
+-- Seconds by which the reaper is late.
+select extract(epoch from taskrpc.now() - min(due_at))::float8 as seconds from taskrpc.task where due_at is not null;
+
+-- name: gate_faults
+-- Gates whose count is not that of their tasks, or that hold tasks although there is room.
+select g.key, g.lim, g.used, c.used as counted, c.held from taskrpc.gate g cross join lateral (
+    select count(*) filter (where t.queue_gate = g.key or t.queued or t.status in ('requested', 'in-progress'))::int as used,
+        count(*) filter (where t.held and t.gate = g.key)::int as held
+    from taskrpc.task t where (t.gate = g.key or t.queue_gate = g.key) and t.status <> 'done'
+) c
+where g.used <> c.used or (c.held > 0 and g.used < g.lim) limit 100;
+
+-- name: xmin_holders
+-- Who keeps vacuum from removing dead rows: sessions, replication slots, prepared transactions; oldest first.
+select * from (
+    select 'session ' || pid || coalesce(' of ' || nullif(application_name, ''), '') || ' (' || coalesce(state, 'unknown')
+        || ')' as holder, age(backend_xmin) as transactions, extract(epoch from now() - xact_start)::float8 as seconds
+    from pg_stat_activity where backend_xmin is not null and pid <> pg_backend_pid()
+    union all
+    select 'replication slot ' || slot_name, age(coalesce(xmin, catalog_xmin)), null
+    from pg_replication_slots where coalesce(xmin, catalog_xmin) is not null
+    union all
+    select 'prepared transaction ' || gid, age(transaction), extract(epoch from now() - prepared)::float8
+    from pg_prepared_xacts
+) holders order by transactions desc limit 10;
+
+-- name: dead_rows
+-- Dead rows per table, and when it was vacuumed last.
+select relname as table, n_live_tup as live, n_dead_tup as dead, last_autovacuum
+from pg_stat_user_tables where schemaname = 'taskrpc' order by n_dead_tup desc limit 5;

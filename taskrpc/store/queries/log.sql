@@ -1,0 +1,8 @@
+-- name: log_partitions
+-- The days that have a partition of the log.
+select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
+where i.inhparent = 'taskrpc.log'::regclass order by 1;
+
+-- name: today
+-- The day, by the database's clock, in UTC.
+select (taskrpc.now() at time zone 'UTC')::date as day;

@@ -1,0 +1,151 @@
+-- The work of the reaper: what time changes. Every statement takes at most $1 rows, locks them without waiting and
+-- looks again at what it was called for. Nothing expires while the pulse is old: then the time without a server is not
+-- known yet. The last parameter tells limited tasks from others, as in execution.sql.
+
+-- name: beat
+-- Says that a server is alive; a pulse older than $1 ms means that none was, and the time since does not count.
+update taskrpc.pulse set
+    resumed_at = case when at < taskrpc.now() - taskrpc.ms($1) then taskrpc.now() else resumed_at end,
+    at = taskrpc.now()
+returning at = resumed_at as resumed;
+
+-- name: put_off
+-- Moves the reaper's appointments to the real deadlines: leases that were prolonged, and those of before an outage.
+with fit as materialized (
+    select t.id, taskrpc.deadline(
+        t.lease_at, case t.status when 'requested' then d.requested_timeout else d.run_timeout end, p.resumed_at
+    ) as deadline
+    from taskrpc.task t join taskrpc.definition d on d.rev = t.rev cross join taskrpc.pulse p
+    where t.due_at <= taskrpc.now() and t.status in ('requested', 'in-progress')
+        and taskrpc.deadline(
+            t.lease_at, case t.status when 'requested' then d.requested_timeout else d.run_timeout end, p.resumed_at
+        ) > taskrpc.now()
+    order by t.due_at limit $1
+    for update of t skip locked
+)
+update taskrpc.task t set due_at = fit.deadline, lease_at = fit.deadline from fit where t.id = fit.id
+returning t.id;
+
+-- name: promote
+-- Makes waiting tasks ready whose time has come. Edges: waiting -due-> ready.
+with fit as materialized (
+    select t.id, t.status, t.due_at from taskrpc.task t
+    where t.due_at <= taskrpc.now() and t.status = 'waiting'
+        and (t.gate is not null or t.queue_gate is not null) = $2
+    order by t.due_at limit $1
+    for update of t skip locked
+), changed as (
+    update taskrpc.task t set
+        status = 'ready', queued = t.gate is null, held = t.gate is not null, ready_at = fit.due_at, due_at = null,
+        version = t.version + 1, updated_at = taskrpc.now()
+    from fit where t.id = fit.id
+    returning fit.status as status_before, false as held_before, t.*
+), logged as (
+    insert into taskrpc.log (task_id, kind, at, action, status_before, status_after)
+    select id, kind, updated_at, 'awf.task/due', status_before, status from changed order by id
+)
+select * from changed;
+
+-- name: requeue
+-- Takes back tasks that were handed out and not started in time; it costs them no attempt.
+-- Edges: requested -requested-timeout-> ready.
+with fit as materialized (
+    select t.id, t.status from taskrpc.task t
+    join taskrpc.definition d on d.rev = t.rev cross join taskrpc.pulse p
+    where t.due_at <= taskrpc.now() and t.status = 'requested'
+        and taskrpc.deadline(t.lease_at, d.requested_timeout, p.resumed_at) <= taskrpc.now()
+        and p.at > taskrpc.now() - taskrpc.ms($3)
+        and (t.gate is not null or t.queue_gate is not null) = $2
+    order by t.due_at limit $1
+    for update of t skip locked
+), changed as (
+    update taskrpc.task t set
+        status = 'ready', queued = true, ready_at = taskrpc.now(), due_at = null, lease_at = null,
+        version = t.version + 1, updated_at = taskrpc.now(), call = null, call_id = null
+    from fit where t.id = fit.id
+    returning fit.status as status_before, false as held_before, t.*
+), logged as (
+    insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id)
+    select id, kind, updated_at, 'awf.task/requested-timeout', status_before, status, exec_id
+    from changed order by id
+)
+select * from changed;
+
+-- name: expire
+-- Ends executions whose lease ran out: another attempt, or done. Edges: in-progress -in-progress-timeout-> waiting,
+-- in-progress -in-progress-timeout-> done.
+with fit as materialized (
+    select t.id, t.status, d.retention,
+        t.retry_count < d.allowed_retry_count and not t.stop_requested as again,
+        taskrpc.now() + taskrpc.retry_delay(
+            d.retry_delay, d.backoff_factor, d.backoff_max, d.backoff_jitter, t.retry_count) as again_at
+    from taskrpc.task t join taskrpc.definition d on d.rev = t.rev cross join taskrpc.pulse p
+    where t.due_at <= taskrpc.now() and t.status = 'in-progress'
+        and taskrpc.deadline(t.lease_at, d.run_timeout, p.resumed_at) <= taskrpc.now()
+        and p.at > taskrpc.now() - taskrpc.ms($3)
+        and (t.gate is not null or t.queue_gate is not null) = $2
+    order by t.due_at limit $1
+    for update of t skip locked
+), changed as (
+    update taskrpc.task t set
+        status = case when fit.again then 'waiting' else 'done' end,
+        outcome = case when fit.again then null when t.stop_requested then 'canceled' else 'failed' end,
+        outcome_reason = case when not fit.again and not t.stop_requested then json_build_object(
+            'type', 'awf.task/failed-due-to-in-progress-timeout',
+            'message', 'The executor was not heard of within the in-progress timeout') end,
+        execute_at = case when fit.again then fit.again_at else t.execute_at end,
+        due_at = case when fit.again then fit.again_at end,
+        lease_at = null, ready_at = null,
+        drop_at = case when fit.again then t.drop_at end,
+        expire_at = case when not fit.again then taskrpc.now() + taskrpc.ms(fit.retention) end,
+        version = t.version + 1, updated_at = taskrpc.now(), call = null, call_id = null
+    from fit where t.id = fit.id
+    returning fit.status as status_before, false as held_before, t.*
+), logged as (
+    insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id, re_scheduled)
+    select id, kind, updated_at, 'awf.task/in-progress-timeout', status_before, status, exec_id, status = 'waiting'
+    from changed order by id
+)
+select * from changed;
+
+-- name: drop
+-- Ends tasks whose definition's timeout has passed, wherever they are.
+-- Edges: waiting, ready, requested, in-progress -dropped-> done.
+with fit as materialized (
+    select t.id, t.status, t.held, d.retention
+    from taskrpc.task t join taskrpc.definition d on d.rev = t.rev
+    where t.drop_at <= taskrpc.now() and t.status <> 'done'
+        and (t.gate is not null or t.queue_gate is not null) = $2
+    order by t.drop_at limit $1
+    for update of t skip locked
+), changed as (
+    update taskrpc.task t set
+        status = 'done',
+        outcome = case when t.stop_requested then 'canceled' else 'failed' end,
+        outcome_reason = case when not t.stop_requested then json_build_object(
+            'type', 'awf.task/dropped', 'message', 'The timeout of the definition has passed') end,
+        queued = false, held = false, lease_at = null, due_at = null, drop_at = null,
+        expire_at = taskrpc.now() + taskrpc.ms(fit.retention),
+        version = t.version + 1, updated_at = taskrpc.now(), call = null, call_id = null
+    from fit where t.id = fit.id
+    returning fit.status as status_before, fit.held as held_before, t.*
+), logged as (
+    insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id)
+    select id, kind, updated_at, 'awf.task/dropped', status_before, status, exec_id from changed order by id
+)
+select * from changed;
+
+-- name: delete_expired
+-- Deletes done tasks whose retention has passed. $1 most rows.
+delete from taskrpc.task where id in (
+    select id from taskrpc.task where expire_at <= taskrpc.now() order by expire_at limit $1 for update skip locked
+) and status = 'done'
+returning id;
+
+-- name: next_due
+-- How many seconds remain until the reaper has something to do; null when nothing is planned.
+select extract(epoch from least(
+    (select min(due_at) from taskrpc.task where due_at is not null),
+    (select min(drop_at) from taskrpc.task where drop_at is not null),
+    (select min(expire_at) from taskrpc.task where expire_at is not null)
+) - taskrpc.now())::float8 as seconds;
