@@ -1,0 +1,49 @@
+"""Fixtures for all tests: a fresh, migrated database per test, and its clock."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.databases import Clock, copy_of, server, template
+
+
+@dataclass(frozen=True)
+class Template:
+    """A migrated database on a server, of which each test gets a copy."""
+
+    server_url: str
+    name: str
+
+
+@pytest.fixture(scope="session")
+def database_template() -> Iterator[Template]:
+    """One server and one migrated database per session, or per worker of a parallel one.
+
+    A fixture of its own loop: those of the tests are younger. The server lives as long as this, the main
+    thread.
+    """
+    with asyncio.Runner() as runner:
+        stack = contextlib.AsyncExitStack()
+        try:
+            server_url = runner.run(stack.enter_async_context(server()))
+            yield Template(server_url, runner.run(stack.enter_async_context(template(server_url))))
+        finally:
+            runner.run(stack.aclose())
+
+
+@pytest.fixture
+async def database_url(database_template: Template) -> AsyncIterator[str]:
+    """The URL of a database with all migrations applied that this test has for itself."""
+    async with copy_of(database_template.server_url, database_template.name) as url:
+        yield url
+
+
+@pytest.fixture
+async def clock(database_url: str) -> Clock:
+    """The clock of this test's database, put in its place already."""
+    clock = Clock(database_url)
+    await clock.install()
+    return clock
