@@ -1,0 +1,7 @@
+"""Clients of the service: the same methods, sync and async, safe to repeat when a connection breaks."""
+
+from .methods import Methods
+from .retry import RetryPolicy
+from .transports import AsyncClient, Client
+
+__all__ = ["AsyncClient", "Client", "Methods", "RetryPolicy"]
