@@ -1,1 +1,7 @@
-"""The service: a task executor in front of PostgreSQL (docs/design.md)."""
+"""A task executor service in front of PostgreSQL, and its Python clients (docs/design.md)."""
+
+from taskrpc.client import AsyncClient, Client
+from taskrpc.errors import TaskRpcError
+from taskrpc.executor import Executor, Task
+
+__all__ = ["AsyncClient", "Client", "Executor", "Task", "TaskRpcError"]

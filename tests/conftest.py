@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from taskrpc.app import Running
 from tests.databases import Clock, copy_of, server, template
+from tests.services import Rpc, running_service
 
 
 @dataclass(frozen=True)
@@ -47,3 +49,17 @@ async def clock(database_url: str) -> Clock:
     clock = Clock(database_url)
     await clock.install()
     return clock
+
+
+@pytest.fixture
+async def service(database_url: str) -> AsyncIterator[Running]:
+    """A server on this test's database."""
+    async with running_service(database_url) as server:
+        yield server
+
+
+@pytest.fixture
+async def rpc(service: Running) -> AsyncIterator[Rpc]:
+    """Calls of that server, in JSON."""
+    async with Rpc(service.url) as calls:
+        yield calls

@@ -19,11 +19,16 @@ def _refuse_to_fetch(uri: str) -> NoReturn:
 class Schema:
     """One compiled JSON Schema. `check` fills in the defaults of top-level properties, then validates."""
 
-    def __init__(self, document: object) -> None:
+    def __init__(self, document: Any) -> None:
         """Raises ValueError with a sentence when `document` is no JSON Schema or refers to other documents."""
         try:
             self._validator: Any = jsonschema_rs.validator_for(document, retriever=_refuse_to_fetch)
-        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError, TypeError) as error:
+        except (
+            jsonschema_rs.ValidationError,
+            jsonschema_rs.ReferencingError,
+            ValueError,
+            TypeError,
+        ) as error:
             raise ValueError(str(getattr(error, "message", error)).splitlines()[0]) from None
         properties = document.get("properties") if isinstance(document, Mapping) else None
         self._defaults: Final[dict[str, object]] = {

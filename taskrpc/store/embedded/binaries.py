@@ -59,9 +59,7 @@ def find_installation(explicit: Path | None, major: int | None) -> Installation:
             f"the database was made by PostgreSQL {major}, whose programs are not {where}{others}: install "
             f"PostgreSQL {major}, upgrade the database with pg_upgrade, or name another data directory",
         )
-    raise TaskRpcError(
-        "unavailable", f"no programs of PostgreSQL {OLDEST_MAJOR} or later were found {where}: {HELP}"
-    )
+    raise TaskRpcError("unavailable", f"no programs of PostgreSQL {OLDEST_MAJOR} or later were found {where}: {HELP}")
 
 
 def _places() -> Iterator[list[Path]]:

@@ -29,10 +29,14 @@ def end_with_parent(death_signal: int, parent: int) -> None:
 
 def become(uid: int, gid: int) -> None:
     """Switch to an account for good, without any further group."""
-    if os.geteuid() != uid:
+    if os.geteuid() == uid:
+        return
+    try:
         os.setgroups([])
         os.setgid(gid)
         os.setuid(uid)
+    except OSError as error:
+        sys.exit(f"root may not become uid {uid} here ({error.strerror}): start taskrpc as an unprivileged user")
 
 
 def main(arguments: list[str]) -> None:
@@ -45,7 +49,7 @@ def main(arguments: list[str]) -> None:
         end_with_parent(death_signal, parent)
         os.execv(command[0], command)
     except OSError as error:
-        sys.exit(f"cannot run {command[0]} as the account with uid {uid}: {error}")
+        sys.exit(f"cannot run {command[0]} as uid {uid}: {error}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import logging
 import math
+import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -81,9 +82,7 @@ class EmbeddedPostgres:
         The first start makes the database. Raises `unavailable`.
         """
         if sys.platform != "linux":
-            raise TaskRpcError(
-                "unavailable", "the embedded PostgreSQL runs on Linux only: give --database-url"
-            )
+            raise TaskRpcError("unavailable", "the embedded PostgreSQL runs on Linux only: give --database-url")
         self._stopping = False
         with _explained(self._data_dir):
             create_data_dir(self._data_dir)
@@ -148,7 +147,8 @@ class EmbeddedPostgres:
             status = await self._server.exited()
             if not self._stopping:
                 said = self._server.last_words()
-                logger.error("PostgreSQL ended with %d; starting it again. It last said: %s", status, said)
+                how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
+                logger.error("PostgreSQL %s, starting it again; it last said: %s", how, said)
             return
         await self._owner_lock.acquire(math.inf, OWNER_POLL_SECONDS)
         logger.warning("the owner of the PostgreSQL in %s is gone: taking over", self._data_dir)
@@ -222,7 +222,7 @@ def _explained(data_dir: Path) -> Iterator[None]:
             errno.ENOSPC: "free some space",
             errno.EROFS: "name a data directory that can be written, or give --database-url",
             errno.EACCES: "name a data directory that this user can write, or give --database-url",
-            errno.EPERM: "start taskrpc as the data directory's owner, or give --database-url",
+            errno.EPERM: "start taskrpc as an unprivileged user, or give --database-url",
         }.get(error.errno or 0, "name another data directory, or give --database-url")
         raise TaskRpcError("unavailable", f"no PostgreSQL in {data_dir}: {error}; {advice}") from error
     except asyncpg.PostgresError as error:

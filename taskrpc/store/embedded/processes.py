@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from taskrpc.store.embedded.home import Home
 from taskrpc.store.embedded.lock import FileLock
 
 POLL_SECONDS: Final = 0.01
+TIME_AND_PID: Final = re.compile(r"^\S+ \S+ UTC \[\d+\] ")
 LARGEST_LOG: Final = 8 * 2**20
 INHERITED: Final = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
 
@@ -87,12 +89,14 @@ class Child:
                 self._process.kill()
                 self._process.wait()
 
-    def output(self) -> str:
-        """What the program has written so far, at most the last 2,000 characters."""
+    def last_words(self, lines: int = 1) -> str:
+        """The last lines that the program has written, without the times, in one."""
         with self._log.open("rb") as log:
             end = log.seek(0, os.SEEK_END)
             log.seek(max(self._log_start, end - 2000))
-            return log.read().decode(errors="replace").strip()
+            written = log.read().decode(errors="replace").splitlines()
+        said = [TIME_AND_PID.sub("", line).strip() for line in written if line.strip()]
+        return "; ".join(said[-lines:]) or "nothing"
 
 
 def _open_log(path: Path) -> int:
@@ -118,7 +122,7 @@ def foreign_server(home: Home) -> int | None:
     `postmaster.pid` alone is no proof: that server may have died, and the number be another process's by now.
     """
     try:
-        pid = int((home.cluster / "postmaster.pid").read_text().split("\n", 1)[0])
+        pid = int((home.cluster / "postmaster.pid").read_bytes().split(b"\n", 1)[0])
     except (FileNotFoundError, ValueError):
         return None
     if not _is_postgres(pid):

@@ -6,16 +6,14 @@ import os
 import shutil
 import signal
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.embedded.binaries import Installation
 from taskrpc.store.embedded.home import PORT, SUPERUSER, Home
 from taskrpc.store.embedded.lock import FileLock
 from taskrpc.store.embedded.processes import Child, foreign_server, send_signal, server_processes
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 logger: Final = logging.getLogger(__name__)
 
@@ -90,9 +88,7 @@ async def await_former_server(home: Home, lock: FileLock) -> None:
         )
 
 
-async def create_cluster(
-    home: Home, installation: Installation, settings: Mapping[str, str], lock: FileLock
-) -> None:
+async def create_cluster(home: Home, installation: Installation, settings: Mapping[str, str], lock: FileLock) -> None:
     """Run initdb in a side directory that gets its name when it is complete; for the holder of `lock`."""
     for unfinished in home.path.glob("initdb-*"):
         shutil.rmtree(unfinished)
@@ -107,9 +103,8 @@ async def create_cluster(
     finally:
         await initdb.end([(signal.SIGKILL, 5.0)])
     if status != 0:
-        output = initdb.output()
         shutil.rmtree(side, ignore_errors=True)
-        raise _failure("initdb, which creates the database, failed", home, output)
+        raise _failure("initdb, which creates the database, failed", home, initdb)
     side.rename(home.cluster)
     directory = os.open(home.path, os.O_RDONLY)
     os.fsync(directory)
@@ -150,7 +145,7 @@ class Server:
         say_at = clock() + PROGRESS_SECONDS
         while not self._is_ready():
             if self._postmaster.status() is not None:
-                raise _failure("PostgreSQL did not start", self.home, self._postmaster.output())
+                raise _failure("PostgreSQL did not start", self.home, self._postmaster)
             if clock() > say_at:
                 say_at = clock() + PROGRESS_SECONDS
                 logger.info("PostgreSQL is not ready yet; it last said: %s", self.last_words())
@@ -159,14 +154,14 @@ class Server:
     def _is_ready(self) -> bool:
         """Whether `postmaster.pid` names our process in line 1, and in line 8 the state `ready`."""
         try:
-            lines = (self.home.cluster / "postmaster.pid").read_text().splitlines()
+            lines = (self.home.cluster / "postmaster.pid").read_bytes().splitlines()
         except FileNotFoundError:
             return False
-        return len(lines) >= 8 and lines[0] == str(self._postmaster.pid) and lines[7].strip() == "ready"
+        return len(lines) >= 8 and int(lines[0]) == self._postmaster.pid and lines[7].strip() == b"ready"
 
     def last_words(self) -> str:
         """The last line that PostgreSQL wrote to its log in this run."""
-        return (self._postmaster.output().splitlines() or ["nothing"])[-1]
+        return self._postmaster.last_words()
 
     async def exited(self) -> int:
         """Wait until the server has died; answers its exit status, or minus the signal that ended it."""
@@ -203,8 +198,8 @@ def _remove_stale_files(home: Home) -> None:
         path.unlink(missing_ok=True)
 
 
-def _failure(what: str, home: Home, output: str) -> TaskRpcError:
-    if "No space left on device" in output:
+def _failure(what: str, home: Home, program: Child) -> TaskRpcError:
+    said = program.last_words(lines=3)
+    if "No space left on device" in said:
         return TaskRpcError("unavailable", f"{what}: the disk of {home.path} is full; free some space")
-    said = output.splitlines()[-1] if output else "nothing"
     return TaskRpcError("unavailable", f"{what}; it said: {said} (see {home.log})")

@@ -61,6 +61,13 @@ create index definition_by_name on taskrpc.definition (name, rev);
 -- Revision 0 holds the defaults: it belongs to the tasks of unknown definitions.
 insert into taskrpc.definition (rev, name, spec, created_at) values (0, '', '{}', taskrpc.now());
 
+-- The limits of a name as they are now; always one row.
+create function taskrpc.newest_limits(of_name text, out concurrency_limit integer, out queue_limit integer)
+language sql stable parallel safe as $$
+    select d.concurrency_limit, d.queue_limit from (select) one
+    left join lateral (select * from taskrpc.definition where name = of_name order by rev desc limit 1) d on true
+$$;
+
 -- Files that were applied once, so that an old server with old files undoes nothing.
 create table taskrpc.definition_file (
     digest text collate "C" primary key,

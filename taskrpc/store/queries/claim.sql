@@ -1,6 +1,7 @@
 -- name: claim
 -- Hands out the first ready tasks of some queues, over all of them in one order.
--- $1 kinds and $2 names of the queues, $3 most tasks, $4 most bytes, $5 start at once, $6 id of this claim.
+-- "more" tells whether others are ready: locked by somebody, or beyond the limits. Without any task it is the only column
+-- that is not null. $1 kinds and $2 names of the queues, $3 most tasks, $4 most bytes, $5 start at once, $6 id of this claim.
 -- Edges: ready -poll-> requested, ready -poll-> in-progress.
 with queues as (
     select * from unnest($1::text[], $2::text[]) as q(kind, name)
@@ -36,7 +37,13 @@ with queues as (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id)
     select id, kind, updated_at, 'awf.task/poll', 'ready', status, exec_id from claimed order by id
 )
-select * from claimed order by rank, ready_at, id;
+select c.*, m.more from (
+    select case when (select count(*) from picked) = $3 then true else exists (
+        select from queues q join taskrpc.task t on t.kind = q.kind and t.name = q.name and t.queued
+        where t.id not in (select id from picked)
+    ) end as more
+) m left join claimed c on true
+order by c.rank, c.ready_at, c.id;
 
 -- name: find_ready
 -- Which of some queues have a task that may be claimed. $1 kinds, $2 names.

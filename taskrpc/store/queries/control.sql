@@ -25,9 +25,9 @@ with x as materialized (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id)
     select id, kind, updated_at, 'awf.task/cancel', status_before, status, exec_id from changed order by id
 )
-select *, null as obstacle from changed
+select *, null as obstacle, null as limited from changed
 union all
-select false, x.n, t.status, t.held, d.run_timeout, t.*, null
+select false, x.n, t.status, t.held, d.run_timeout, t.*, null, t.gate is not null or t.queue_gate is not null
 from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
 where x.n not in (select n from changed) and t.kind = 'task';
 
@@ -62,37 +62,45 @@ with x as materialized (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id)
     select id, kind, updated_at, 'awf.task/stop', status_before, status, exec_id from changed order by id
 )
-select *, null as obstacle from changed
+select *, null as obstacle, null as limited from changed
 union all
-select false, x.n, t.status, t.held, d.run_timeout, t.*, null
+select false, x.n, t.status, t.held, d.run_timeout, t.*, null, t.gate is not null or t.queue_gate is not null
 from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
 where x.n not in (select n from changed) and t.kind = 'task';
 
 -- name: lock_retries
--- Locks the limited tasks that a retry would start anew, before the gates that it needs. $1 ids.
-select id, queue_gate from taskrpc.task
-where id = any($1::text[]) and kind = 'task' and status = 'done' and outcome in ('failed', 'canceled')
-    and (gate is not null or queue_gate is not null)
-order by id for update skip locked;
+-- Locks the tasks that a retry would start anew, and says which gates they need now. $1 ids.
+select t.id, t.name,
+    case when newest.concurrency_limit is not null then taskrpc.gate_key(t.name, t.gate_value) end as gate,
+    case when newest.queue_limit is not null then taskrpc.queue_gate_key(t.name) end as queue_gate
+from taskrpc.task t cross join lateral taskrpc.newest_limits(t.name) newest
+where t.id = any($1::text[]) and t.kind = 'task' and t.status = 'done' and t.outcome in ('failed', 'canceled')
+    and (newest.concurrency_limit is not null or newest.queue_limit is not null)
+order by t.id for update of t skip locked;
 
 -- name: retry
--- Begins a new generation of tasks that failed or were canceled; limited ones are held until their gate admits them.
+-- Begins a new generation of tasks that failed or were canceled; where the definition has limits now, they are held until
+-- their gate admits them.
 -- $1 ids, $2 ids of the calls, $3 limited. Edges: done -retry-> ready.
 with x as materialized (
     select * from unnest($1::text[], $2::text[]) with ordinality as x(id, call_id, n)
 ), fit as materialized (
-    select x.n, x.call_id, t.id, t.status, t.held, d.run_timeout, d.timeout
+    select x.n, x.call_id, t.id, t.status, t.held, d.run_timeout, d.timeout,
+        case when newest.concurrency_limit is not null then taskrpc.gate_key(t.name, t.gate_value) end as gate,
+        case when newest.queue_limit is not null then taskrpc.queue_gate_key(t.name) end as queue_gate
     from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
+    cross join lateral taskrpc.newest_limits(t.name) newest
     where t.status = 'done' and t.outcome in ('failed', 'canceled') and t.kind = 'task'
         and t.call_id is distinct from x.call_id
-        and (t.gate is not null or t.queue_gate is not null) = $3
+        and (newest.concurrency_limit is not null or newest.queue_limit is not null) = $3
     order by t.id
     for update of t skip locked
 ), changed as (
     update taskrpc.task t set
         status = 'ready', outcome = null, outcome_reason = null, result = null, error = null, progress = null,
         exec_id = null, retry_count = 0, stop_requested = false, stop_told = false,
-        queued = t.gate is null, held = t.gate is not null,
+        gate = fit.gate, queue_gate = fit.queue_gate,
+        queued = fit.gate is null, held = fit.gate is not null,
         ready_at = taskrpc.now(), execute_at = null, expire_at = null,
         drop_at = taskrpc.now() + taskrpc.ms(fit.timeout),
         bytes = coalesce(octet_length(t.params::text), 0),
@@ -104,8 +112,9 @@ with x as materialized (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after)
     select id, kind, updated_at, 'awf.task/retry', status_before, status from changed order by id
 )
-select *, null as obstacle from changed
+select *, null as obstacle, null as limited from changed
 union all
-select false, x.n, t.status, t.held, d.run_timeout, t.*, null
+select false, x.n, t.status, t.held, d.run_timeout, t.*, null, newest.concurrency_limit is not null or newest.queue_limit is not null
 from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
+cross join lateral taskrpc.newest_limits(t.name) newest
 where x.n not in (select n from changed) and t.kind = 'task';

@@ -138,10 +138,11 @@ with x as materialized (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id)
     select id, kind, updated_at, 'awf.task/success', status_before, status, exec_id from changed order by id
 )
-select *, null as obstacle from changed
+select *, null as obstacle, null as limited from changed
 union all
 select false, x.n, t.status, d.run_timeout, t.*,
-    case when d.checks_result and x.checked <> t.rev then 'schema' end
+    case when d.checks_result and x.checked <> t.rev then 'schema' end,
+    t.gate is not null or t.queue_gate is not null
 from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
 where x.n not in (select n from changed);
 
@@ -186,10 +187,11 @@ with x as materialized (
         case when error is not null then json_build_object('error', error) end
     from changed order by id
 )
-select *, null as obstacle from changed
+select *, null as obstacle, null as limited from changed
 union all
 select false, x.n, t.status, d.run_timeout, t.*,
-    case when d.checks_error and x.checked <> t.rev then 'schema' end
+    case when d.checks_error and x.checked <> t.rev then 'schema' end,
+    t.gate is not null or t.queue_gate is not null
 from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
 where x.n not in (select n from changed);
 
@@ -223,8 +225,8 @@ with x as materialized (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id)
     select id, kind, updated_at, 'awf.task/release', status_before, status, exec_id from changed order by id
 )
-select *, null as obstacle from changed
+select *, null as obstacle, null as limited from changed
 union all
-select false, x.n, t.status, d.run_timeout, t.*, null
+select false, x.n, t.status, d.run_timeout, t.*, null, t.gate is not null or t.queue_gate is not null
 from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
 where x.n not in (select n from changed);

@@ -1,7 +1,18 @@
+-- name: hold_definitions
+-- Keeps definitions' limits from changing until this transaction ends (see lock_tasks).
+lock table taskrpc.task in row exclusive mode;
+
 -- name: open_gates
--- Makes gates that are missing and locks them all, in key order. $1 keys (sorted), $2 limits.
+-- Makes gates that are missing and locks them all, in key order; with the limits that the definitions have now.
+-- $1 keys (sorted), $2 names of their definitions, $3 whether a key counts the queue.
 insert into taskrpc.gate as g (key, lim, used)
-select key, lim, 0 from unnest($1::text[], $2::int[]) as x(key, lim) order by key
+select x.key, l.lim, 0 from unnest($1::text[], $2::text[], $3::boolean[]) as x(key, name, counts_queue)
+cross join lateral (
+    select case when x.counts_queue then n.queue_limit else n.concurrency_limit end as lim
+    from taskrpc.newest_limits(x.name) n
+) l
+where l.lim is not null
+order by x.key
 on conflict (key) do update set lim = excluded.lim
 returning key, lim, used;
 

@@ -1,0 +1,5 @@
+"""`python -m taskrpc`."""
+
+from taskrpc.cli import main
+
+main()

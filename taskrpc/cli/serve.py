@@ -1,0 +1,79 @@
+"""`taskrpc serve`: the service."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvloop
+from pydantic import ValidationError
+
+from taskrpc import logs
+from taskrpc.app import Running, Service
+from taskrpc.core.definition import invalid
+from taskrpc.errors import TaskRpcError
+from taskrpc.settings import Settings
+
+
+def _help(field: str) -> str:
+    info = Settings.model_fields[field]
+    default = "" if info.default is None or info.default == () else f" [default: {info.default}]"
+    return f"{info.description}{default}"
+
+
+def _option(field: str, *names: str) -> Any:
+    return typer.Option(*names, help=_help(field), envvar=f"TASKRPC_{field.upper()}", show_default=False)
+
+
+def read_settings(**flags: Any) -> Settings:
+    """Settings from flags and the environment; ends the command with a sentence when they are wrong."""
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None and value != []})
+    except ValidationError as error:
+        typer.echo(f"taskrpc: {invalid(error).message}", err=True)
+        raise typer.Exit(2) from None
+
+
+def command(app: typer.Typer) -> None:
+    """Enters the command."""
+
+    @app.command()
+    def serve(
+        host: Annotated[str | None, _option("host")] = None,
+        port: Annotated[int | None, _option("port")] = None,
+        database_url: Annotated[str | None, _option("database_url")] = None,
+        data_dir: Annotated[Path | None, _option("data_dir")] = None,
+        definitions: Annotated[list[Path] | None, _option("definitions")] = None,
+        strict_definitions: Annotated[
+            bool | None, _option("strict_definitions", "--strict-definitions/--no-strict-definitions")
+        ] = None,
+        max_body: Annotated[int | None, _option("max_body")] = None,
+        log_format: Annotated[str | None, _option("log_format")] = None,
+        log_level: Annotated[str | None, _option("log_level")] = None,
+        log_retention_days: Annotated[int | None, _option("log_retention_days")] = None,
+        notify: Annotated[bool | None, _option("notify", "--notify/--no-notify")] = None,
+        insecure: Annotated[bool | None, _option("insecure", "--insecure/--no-insecure")] = None,
+    ) -> None:
+        """Run the service until SIGTERM or SIGINT. Any number of servers may share a database."""
+        settings = read_settings(**locals())
+        logs.set_up(settings.log_format, settings.log_level)
+        try:
+            uvloop.run(_serve(settings))
+        except TaskRpcError as error:
+            typer.echo(f"taskrpc: {error.message}", err=True)
+            raise typer.Exit(1) from None
+
+
+async def _serve(settings: Settings) -> None:
+    service = Service(settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.stop)
+    await service.run(_tell)
+
+
+def _tell(running: Running) -> None:
+    sys.stdout.write(f"taskrpc is ready: POST {running.url}/rpc\n")
+    sys.stdout.flush()

@@ -1,0 +1,126 @@
+"""Definitions as a server knows them: in memory, read again whenever a newer revision exists."""
+
+import asyncio
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from taskrpc.core.definition import Definition, DefinitionSpec, default_definition, parse_definition
+from taskrpc.errors import TaskRpcError
+from taskrpc.store.database import Record
+from taskrpc.store.definitions import DefinitionStore
+from taskrpc.store.gates import Queue
+
+log = logging.getLogger(__name__)
+
+REFRESH_SECONDS: Final = 1.0
+
+
+def _definition(row: Record) -> Definition:
+    return Definition(row["name"], row["rev"], parse_definition(orjson.loads(row["spec"])))
+
+
+class Definitions:
+    """The definitions of one server's memory. `look` has to be called now and then."""
+
+    def __init__(self, store: DefinitionStore, *, strict: bool = False) -> None:
+        self._store = store
+        self._strict = strict
+        self._by_name: dict[str, Definition] = {}
+        self._by_rev: dict[int, Definition] = {}
+        self._deleted: dict[str, int] = {}
+        self._outdated = asyncio.Event()
+        self._newest = -1
+
+    @property
+    def outdated(self) -> asyncio.Event:
+        """Set by a hint that definitions changed elsewhere."""
+        return self._outdated
+
+    async def look(self) -> float:
+        """Reads the definitions again if there is a newer revision."""
+        if await self._store.newest_rev() != self._newest:
+            await self.reload()
+        return REFRESH_SECONDS
+
+    async def reload(self) -> None:
+        """Reads all definitions."""
+        rows = await self._store.all()
+        live = [_definition(row) for row in rows if not row["deleted"]]
+        self._by_name = {definition.name: definition for definition in live}
+        self._by_rev |= {definition.rev: definition for definition in live}
+        self._deleted = {row["name"]: row["rev"] for row in rows if row["deleted"]}
+        self._newest = max((row["rev"] for row in rows), default=0)
+
+    def of_task(self, name: str) -> Definition:
+        """What holds for new tasks of a name; the defaults for one that nobody defined, unless only defined ones are
+        allowed: then `definition-not-found`."""
+        definition = self._by_name.get(name)
+        if definition is not None:
+            return definition
+        if self._strict:
+            raise definition_not_found(name)
+        return Definition(name, self._deleted.get(name, 0), default_definition(name).spec)
+
+    def get(self, name: str) -> Definition:
+        """A definition by its name; raises `definition-not-found`."""
+        definition = self._by_name.get(name)
+        if definition is None:
+            raise definition_not_found(name)
+        return definition
+
+    def everything(self) -> list[Definition]:
+        """All definitions, by name."""
+        return [self._by_name[name] for name in sorted(self._by_name)]
+
+    async def by_rev(self, rev: int) -> Definition | None:
+        """The revision that a task was created with."""
+        if rev not in self._by_rev:
+            row = await self._store.by_rev(rev)
+            if row is None:
+                return None
+            self._by_rev[rev] = _definition(row)
+        return self._by_rev[rev]
+
+    async def put(self, name: str, fields: dict[str, Any]) -> tuple[Definition, list[Queue]]:
+        """Adds a revision; answers it and the queues that got tasks because a limit was raised."""
+        row, admitted = await self._store.put(name, parse_definition(fields), fields)
+        await self.reload()
+        return _definition(row), admitted
+
+    async def delete(self, name: str) -> list[Queue]:
+        """Deletes a definition: its tasks stay, and new ones get the defaults. Raises `definition-not-found`."""
+        self.get(name)
+        _, admitted = await self._store.put(name, DefinitionSpec(), {}, deleted=True)
+        await self.reload()
+        return admitted
+
+    async def apply_file(self, path: Path, content: bytes, parsed: object) -> list[Queue]:
+        """Puts the definitions of a file (a mapping of ids to fields), once per content for the whole database."""
+        definitions = _of_file(path, parsed)
+        digest = hashlib.sha256(content).hexdigest()
+        fresh, admitted = await self._store.apply_file(digest, str(path), definitions)
+        if fresh:
+            log.info("%s: %d definitions applied", path, len(definitions))
+        await self.reload()
+        return admitted
+
+
+def _of_file(path: Path, parsed: object) -> dict[str, tuple[DefinitionSpec, dict[str, Any]]]:
+    if not isinstance(parsed, dict):
+        raise TaskRpcError("invalid-params", f"{path}: a mapping of definitions' ids to their fields is expected")
+    definitions = {}
+    for name, fields in parsed.items():
+        try:
+            definitions[name] = (parse_definition(fields if fields is not None else {}), fields or {})
+        except (TaskRpcError, TypeError, AttributeError) as error:
+            raise TaskRpcError("invalid-params", f"{path}: {name}: {error}") from error
+    return definitions
+
+
+def definition_not_found(name: str) -> TaskRpcError:
+    """`definition-not-found`, with the name that was asked for."""
+    return TaskRpcError("definition-not-found", f"There is no definition {name[:80]!r}")

@@ -1,0 +1,33 @@
+"""The one shape of background work: do it, wait, do it again; errors are logged and do not end it."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from taskrpc.errors import TaskRpcError
+from taskrpc.store.database import ConnectionLost
+
+log = logging.getLogger(__name__)
+
+_PAUSE_AFTER_ERROR: Final = 0.5
+
+
+async def run_every(name: str, work: Callable[[], Awaitable[float]], poke: asyncio.Event | None = None) -> None:
+    """Runs `work` for ever; it answers after how many seconds it wants to run again. `poke` makes it run at once."""
+    poke = poke or asyncio.Event()
+    while True:
+        poke.clear()
+        try:
+            pause = await work()
+        except (TaskRpcError, ConnectionLost) as error:
+            log.info("%s: %s", name, error)  # the database is away, which is told elsewhere
+            pause = _PAUSE_AFTER_ERROR
+        except Exception:
+            log.exception("%s failed; it goes on", name)
+            pause = _PAUSE_AFTER_ERROR
+        try:
+            async with asyncio.timeout(pause):
+                await poke.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,56 @@
+"""The service's log on standard error: text for people, or a JSON object per line for programs."""
+
+import logging
+import sys
+from datetime import UTC, datetime
+
+import orjson
+
+from taskrpc.core.timestamps import format_time
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    fields = getattr(record, "fields", None) or {}
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-01-31T12:00:00.000000Z INFO message key=value …`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = format_time(datetime.fromtimestamp(record.created, UTC))
+        line = " ".join(
+            [
+                at,
+                record.levelname,
+                record.getMessage(),
+                *(f"{key}={value}" for key, value in _fields(record).items()),
+            ]
+        )
+        return line if record.exc_info is None else f"{line}\n{self.formatException(record.exc_info)}"
+
+
+class JsonFormatter(logging.Formatter):
+    """`{"time", "level", "logger", "message", …fields, "exception"?}`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "time": format_time(datetime.fromtimestamp(record.created, UTC)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info is not None:
+            entry["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(entry, default=str).decode()
+
+
+def set_up(form: str, level: str) -> None:
+    """Sends the log of this process to standard error; `form` is text or json."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("taskrpc").setLevel(level.upper())

@@ -1,0 +1,69 @@
+"""The table of methods: name to parameters and handler. A handler's docstring is its entry in the API reference."""
+
+import difflib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from taskrpc.core.definition import invalid
+from taskrpc.core.model import Resource
+from taskrpc.errors import TaskRpcError
+from taskrpc.rpc.services import Context, Services
+
+P = TypeVar("P", bound=BaseModel)
+Handler = Callable[[Services, Context, P], Awaitable[Resource]]
+
+PREFIX: Final = "awf."
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method. `hands_out` tells whether a call with these params may hand out tasks (and so needs an answer)."""
+
+    name: str
+    params: type[BaseModel]
+    handler: Handler[Any]
+    hands_out: Callable[[Any], bool]
+
+    def parse(self, params: Mapping[str, object]) -> BaseModel:
+        """Typed params; one that is null counts as absent. Raises `invalid-params` with every mistake."""
+        given = {key: value for key, value in params.items() if value is not None}
+        try:
+            return self.params.model_validate(given)
+        except ValidationError as error:
+            raise invalid(error) from None
+
+
+_METHODS: Final[dict[str, Method]] = {}
+
+
+def method(
+    name: str, params: type[P], hands_out: Callable[[P], bool] = lambda _: False
+) -> Callable[[Handler[P]], Handler[P]]:
+    """Enters a handler into the table."""
+
+    def enter(handler: Handler[P]) -> Handler[P]:
+        if name in _METHODS:
+            raise ValueError(f"there is a method {name} already")
+        _METHODS[name] = Method(name, params, handler, hands_out)
+        return handler
+
+    return enter
+
+
+def methods() -> Mapping[str, Method]:
+    """All methods by their full names."""
+    return _METHODS
+
+
+def find(name: str) -> Method:
+    """The method of a name, with or without its prefix; raises `method-not-found` that lists near names."""
+    found = _METHODS.get(name) or _METHODS.get(PREFIX + name)
+    if found is None:
+        short = name[:100]
+        similar = difflib.get_close_matches(short if short.startswith(PREFIX) else PREFIX + short, _METHODS, 3, 0.6)
+        hint = f"; did you mean {' or '.join(similar)}?" if similar else ""
+        raise TaskRpcError("method-not-found", f"There is no method {short!r}{hint}", {"similar": similar})
+    return found

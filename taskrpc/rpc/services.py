@@ -1,0 +1,32 @@
+"""What handlers work with: the engine's use cases, and the circumstances of one call."""
+
+from dataclasses import dataclass, field
+
+from taskrpc.engine.caller import Caller
+from taskrpc.engine.definitions import Definitions
+from taskrpc.engine.dispatcher import Dispatcher
+from taskrpc.engine.hints import Hints
+from taskrpc.engine.reading import Reading
+from taskrpc.engine.tasks import Tasks
+from taskrpc.store.signals import Signals
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The engine of one server."""
+
+    tasks: Tasks
+    dispatcher: Dispatcher
+    definitions: Definitions
+    reading: Reading
+    signals: Signals
+    hints: Hints
+
+
+@dataclass(slots=True)
+class Context:
+    """The circumstances of one request: who waits for its answer, whether it may wait, what it has handed out."""
+
+    caller: Caller = field(default_factory=Caller)
+    may_wait: bool = True
+    handed_out: bool = False

@@ -1,0 +1,40 @@
+"""Settings of the service, said once: defaults, `TASKRPC_*` in the environment, and what they mean."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MIB = 2**20
+
+
+class Settings(BaseSettings):
+    """Each field is a flag of `taskrpc serve` (`max_body`: `--max-body`) and an environment variable
+    (`TASKRPC_MAX_BODY`); a flag counts more."""
+
+    model_config = SettingsConfigDict(env_prefix="TASKRPC_", frozen=True, extra="ignore")
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    database_url: str | None = Field(
+        None, description="PostgreSQL to use, postgresql://…; without one an embedded server is started."
+    )
+    data_dir: Path = Field(Path(".taskrpc"), description="Where the embedded PostgreSQL keeps its data.")
+    definitions: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (), description="YAML file of definitions, or a folder of them; may be given several times."
+    )
+    strict_definitions: bool = Field(False, description="Refuse tasks whose definition is not known.")
+    max_body: int = Field(8 * MIB, ge=1024, le=256 * MIB, description="Largest body in bytes (YAML: at most 1 MiB).")
+    log_format: Literal["text", "json"] = Field("text", description="Format of the log on standard error.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="What is logged; debug has a line per request."
+    )
+    log_retention_days: int = Field(30, ge=1, le=36500, description="Days for which AidboxTaskLog is kept.")
+    notify: bool = Field(True, description="Send hints between servers by NOTIFY; without, they look every second.")
+    insecure: bool = Field(False, description="Allow to listen on an address that is not loopback, without keys.")
+
+    @field_validator("definitions", mode="before")
+    @classmethod
+    def _several(cls, value: object) -> object:
+        return [part for part in value.split(":") if part] if isinstance(value, str) else value

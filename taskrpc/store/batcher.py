@@ -1,0 +1,220 @@
+"""Gathers calls of different clients into shared statements.
+
+A call that comes while no statement of its kind is under way is sent at the end of the event loop's turn; calls that
+come meanwhile are the next statement. So nothing waits at low load, and at high load hundreds share a commit.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import asyncpg
+
+from taskrpc.errors import TaskRpcError
+from taskrpc.store.database import ConnectionLost, Database, unavailable
+
+log = logging.getLogger(__name__)
+
+MOST_ELEMENTS: Final = 500
+MOST_BYTES: Final = 8 * 2**20
+MOST_WAITING_BYTES: Final = 128 * 2**20
+RECOVERY_SECONDS: Final = 5.0
+LOCK_PATIENCE_SECONDS: Final = 10.0
+_LOCK_PAUSE_SECONDS: Final = 0.002
+
+# The transaction was rolled back because of another one: the same elements may go again.
+_CONFLICTS: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+
+
+class Again:
+    """The answer to an element that fits but whose row was locked by somebody else: it belongs into the next flush."""
+
+
+AGAIN: Final = Again()
+
+
+class Element(Protocol):
+    """What is flushed: `key` names the row that it is about, `size` is its weight in bytes."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+
+
+E = TypeVar("E", bound=Element)
+A = TypeVar("A")
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
+
+
+@dataclass(slots=True)
+class _Entry(Generic[E, A]):
+    element: E
+    answer: "asyncio.Future[A]"
+    since: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+
+
+class Batcher(Generic[E, A]):
+    """One kind of statement: at most one flush is under way, with at most one element per row.
+
+    `run` answers one of A, a TaskRpcError or AGAIN for each element, in order. It may raise: ConnectionLost makes the
+    same elements go again once the database is back (their call ids tell what happened), `unavailable` is the answer
+    to all, and anything else is bisected, so that only the guilty element is refused.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        database: Database,
+        spawn: Spawn,
+        run: Callable[[Sequence[E]], Awaitable[Sequence[A | TaskRpcError | Again]]],
+    ) -> None:
+        self._name = name
+        self._database = database
+        self._spawn = spawn
+        self._run = run
+        self._waiting: deque[_Entry[E, A]] = deque()
+        self._waiting_bytes = 0
+        self._busy = False
+
+    async def submit(self, element: E) -> A:
+        """Has one element carried out. Raises the TaskRpcError that it is refused with."""
+        if self._waiting_bytes + element.size > MOST_WAITING_BYTES and self._waiting:
+            raise unavailable(f"Too many {self._name} calls are waiting")
+        entry: _Entry[E, A] = _Entry(element, asyncio.get_running_loop().create_future())
+        self._waiting.append(entry)
+        self._waiting_bytes += element.size
+        self._wake()
+        return await entry.answer
+
+    def _wake(self) -> None:
+        if not self._busy and self._waiting:
+            self._busy = True
+            asyncio.get_running_loop().call_soon(self._spawn_flush)
+
+    def _spawn_flush(self) -> None:
+        self._spawn(self._flush(self._take()))
+
+    def _take(self) -> list[_Entry[E, A]]:
+        taken: list[_Entry[E, A]] = []
+        passed: list[_Entry[E, A]] = []
+        keys: set[str] = set()
+        size = 0
+        while self._waiting and len(taken) < MOST_ELEMENTS:
+            entry = self._waiting.popleft()
+            if entry.answer.done():  # its caller is gone
+                self._waiting_bytes -= entry.element.size
+            elif entry.element.key in keys:
+                passed.append(entry)
+            elif taken and size + entry.element.size > MOST_BYTES:
+                passed.append(entry)
+                break
+            else:
+                keys.add(entry.element.key)
+                size += entry.element.size
+                taken.append(entry)
+        self._waiting.extendleft(reversed(passed))
+        self._waiting_bytes -= size
+        return taken
+
+    async def _flush(self, entries: list[_Entry[E, A]]) -> None:
+        try:
+            await self._carry_out(entries)
+        except BaseException:
+            for entry in entries:
+                entry.answer.cancel()
+            raise
+        finally:
+            self._busy = False
+            self._wake()
+
+    async def _carry_out(self, entries: list[_Entry[E, A]]) -> None:
+        if not entries:
+            return
+        try:
+            answers = await self._run_through_outages([entry.element for entry in entries])
+        except TaskRpcError as refusal:
+            for entry in entries:
+                _answer(entry, refusal)
+        except Exception as error:
+            await self._bisect(entries, error)
+        else:
+            again = [e for e, answer in zip(entries, answers, strict=True) if not _answer(e, answer)]
+            if again:
+                self._come_again(again)
+
+    async def _run_through_outages(self, elements: Sequence[E]) -> Sequence[A | TaskRpcError | Again]:
+        doubt = False
+        deadline = asyncio.get_running_loop().time() + RECOVERY_SECONDS
+        while True:
+            try:
+                return await self._run(elements)
+            except _CONFLICTS:
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise
+                await asyncio.sleep(_LOCK_PAUSE_SECONDS)
+            except ConnectionLost as lost:
+                doubt = True
+                await self._settle_doubt(lost, deadline)
+            except TaskRpcError as refusal:
+                if not doubt:
+                    raise
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise _outcome_unknown() from refusal
+                await self._settle_doubt(None, deadline)
+
+    async def _settle_doubt(self, lost: ConnectionLost | None, deadline: float) -> None:
+        """Waits until the same elements can be sent again; the lost statement must not be at work any more."""
+        remaining = deadline - asyncio.get_running_loop().time()
+        if not await self._database.wait_available(max(remaining, 0)):
+            raise _outcome_unknown()
+        if lost is not None and lost.process_id is not None:
+            await self._database.wait_backend_gone(lost.process_id, deadline)
+
+    async def _bisect(self, entries: list[_Entry[E, A]], error: Exception) -> None:
+        if len(entries) == 1:
+            log.error("%s of %s failed", self._name, entries[0].element.key, exc_info=error)
+            if not entries[0].answer.done():
+                entries[0].answer.set_exception(error)
+            return
+        middle = len(entries) // 2
+        await self._carry_out(entries[:middle])
+        await self._carry_out(entries[middle:])
+
+    def _come_again(self, entries: list[_Entry[E, A]]) -> None:
+        loop = asyncio.get_running_loop()
+        pause = _LOCK_PAUSE_SECONDS
+        for entry in entries:
+            waited = loop.time() - entry.since
+            pause = max(pause, min(waited, 0.1))
+            if waited > LOCK_PATIENCE_SECONDS:
+                _answer(entry, unavailable(f"Task {entry.element.key} is locked by another transaction"))
+        loop.call_later(pause, self._requeue, [entry for entry in entries if not entry.answer.done()])
+
+    def _requeue(self, entries: list[_Entry[E, A]]) -> None:
+        self._waiting.extendleft(reversed(entries))
+        self._waiting_bytes += sum(entry.element.size for entry in entries)
+        self._wake()
+
+
+def _outcome_unknown() -> TaskRpcError:
+    return TaskRpcError(
+        "outcome-unknown",
+        "The connection to the database broke during the commit and it was not back in time: repeat the call",
+        {"retryAfter": 1},
+    )
+
+
+def _answer(entry: "_Entry[E, A]", answer: A | TaskRpcError | Again) -> bool:
+    """Gives an entry its answer, if its caller is still there; False when it has to come again."""
+    if isinstance(answer, Again):
+        return False
+    if not entry.answer.done():
+        if isinstance(answer, TaskRpcError):
+            entry.answer.set_exception(answer)
+        else:
+            entry.answer.set_result(answer)
+    return True

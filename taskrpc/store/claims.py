@@ -1,0 +1,83 @@
+"""Claiming tasks for polls, and giving back what could not be delivered."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from taskrpc.core.ids import uuid7
+from taskrpc.core.lifecycle import Call
+from taskrpc.errors import TaskRpcError
+from taskrpc.store.batcher import Batcher, Spawn
+from taskrpc.store.database import ConnectionLost, Database, Record
+from taskrpc.store.gates import Queue
+from taskrpc.store.transitions import Answer, TransitionElement
+
+log = logging.getLogger(__name__)
+
+MOST_CLAIMED: Final = 1000
+MOST_ANSWER_BYTES: Final = 32 * 2**20
+_RECOVERY_SECONDS: Final = 60.0
+
+
+class Claims:
+    """Hands out tasks. A claim whose answer was lost on the way is found by its id and given back."""
+
+    def __init__(self, database: Database, releases: Batcher[TransitionElement, Answer], spawn: Spawn) -> None:
+        self._database = database
+        self._releases = releases
+        self._spawn = spawn
+
+    async def claim(self, queues: Iterable[Queue], most: int, start: bool) -> tuple[list[Record], bool]:
+        """Rows of at most `most` tasks in their order, and whether more are there.
+
+        Raises `unavailable`, or ConnectionLost: then whatever was claimed will be given back.
+        """
+        claim_id = uuid7()
+        kinds, names = zip(*sorted(queues), strict=True)
+        try:
+            rows = await self._database.fetch("claim", kinds, names, most, MOST_ANSWER_BYTES, start, claim_id)
+        except ConnectionLost as lost:
+            self._spawn(self._recover(claim_id, lost.process_id))
+            raise
+        return [row for row in rows if row["id"] is not None], bool(rows[0]["more"])
+
+    async def find_ready(self, queues: Sequence[Queue]) -> list[Queue]:
+        """Which of these queues have tasks that may be claimed."""
+        kinds, names = zip(*queues, strict=True)
+        return [(row["kind"], row["name"]) for row in await self._database.fetch("find_ready", kinds, names)]
+
+    @staticmethod
+    def share(rows: list[Record], most: int) -> tuple[list[Record], list[Record]]:
+        """Splits rows into what one answer hands out, at most `most` and MOST_ANSWER_BYTES (but one), and the rest."""
+        size = 0
+        for n, row in enumerate(rows[:most]):
+            size += row["bytes"]
+            if n and size > MOST_ANSWER_BYTES:
+                return rows[:n], rows[n:]
+        return rows[:most], rows[most:]
+
+    async def give_back(self, rows: Sequence[Record]) -> None:
+        """Makes tasks ready again at once that were handed out to somebody who is gone; at no cost of an attempt."""
+        calls = [Call("release", row["id"], uuid7(), False, row["exec_id"]) for row in rows]
+        outcomes = await asyncio.gather(
+            *(self._releases.submit(TransitionElement(call)) for call in calls), return_exceptions=True
+        )
+        for call, outcome in zip(calls, outcomes, strict=True):
+            if isinstance(outcome, Exception):  # its deadline brings it back
+                log.info("task %s could not be given back: %s", call.task_id, outcome)
+
+    async def _recover(self, claim_id: str, process_id: int | None) -> None:
+        deadline = asyncio.get_running_loop().time() + _RECOVERY_SECONDS
+        if not await self._database.wait_available(_RECOVERY_SECONDS):
+            return  # deadlines bring back what was claimed
+        try:
+            if process_id is not None:
+                await self._database.wait_backend_gone(process_id, deadline)
+            rows = await self._database.fetch("find_claimed", claim_id)
+        except (TaskRpcError, ConnectionLost) as error:
+            log.info("a claim whose answer was lost could not be looked for: %s", error)
+            return
+        if rows:
+            log.info("%d tasks of a claim whose answer was lost are given back", len(rows))
+            await self.give_back(rows)

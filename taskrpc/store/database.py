@@ -1,0 +1,228 @@
+"""Connections to PostgreSQL: one pool for the queue, one for reading, and the knowledge of whether it can be reached.
+
+A connection that breaks in the middle of a statement raises `ConnectionLost`: the statement may have taken effect, and
+whoever sent it has to find out. While the database is away every call is refused at once, and a loop tries to reach it.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import asyncpg
+
+from taskrpc.errors import TaskRpcError
+from taskrpc.store.statements import SQL
+
+log = logging.getLogger(__name__)
+
+Connection = Any  # asyncpg.Connection, or the pool's proxy of one
+Record = Any  # asyncpg.Record
+
+_PROBE_SECONDS: Final = 0.2
+_CONNECT_SECONDS: Final = 5.0
+_HUNG_SECONDS: Final = 15.0
+_BACKEND_PAUSE_SECONDS: Final = 0.02
+READ_SECONDS: Final = 5.0
+
+# The statements of the queue look rows up by keys that come in arrays of any length. Plans that were made for such
+# arrays must not flip to scans as tables grow, so the planner is left no choice.
+_HOT_SETTINGS: Final = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+    "TimeZone": "UTC",
+    "idle_in_transaction_session_timeout": "30s",
+}
+_READ_SETTINGS: Final = {
+    "jit": "off",
+    "TimeZone": "UTC",
+    "statement_timeout": str(int(READ_SECONDS * 1000)),
+    "default_transaction_read_only": "on",
+}
+
+# Raised before anything was sent, or by a server that refuses to work: nothing was done.
+_REFUSED: Final = (
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+)
+_LOST: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+
+
+class ConnectionLost(Exception):
+    """The connection broke while a statement was under way: it may have been committed."""
+
+    def __init__(self, process_id: int | None) -> None:
+        super().__init__("the connection to the database broke")
+        self.process_id = process_id
+
+
+def unavailable(reason: str) -> TaskRpcError:
+    """`unavailable`: nothing was done, the call may be sent again."""
+    return TaskRpcError("unavailable", f"{reason}; nothing was done, try again", {"retryAfter": 1})
+
+
+async def _keep(_: Connection) -> None:
+    """Instead of the pool's reset: the queue's connections never leave anything behind."""
+
+
+class Database:
+    """The pools of one server. `watch` has to run as long as the database is used."""
+
+    def __init__(self, url: str, *, connections: int = 10, readers: int = 3) -> None:
+        self.url = url
+        self._sizes = (connections, readers)
+        self._back = asyncio.Event()
+        self._doubt = asyncio.Event()
+        self._on_return: list[Callable[[], None]] = []
+        self._hot: asyncpg.Pool | None = None
+        self._readers: asyncpg.Pool | None = None
+
+    async def open(self) -> None:
+        """Makes the pools and the first connection; raises what asyncpg raises when it cannot be made."""
+        hot, readers = self._sizes
+        self._hot = await self._pool(hot, _HOT_SETTINGS, _HUNG_SECONDS)
+        self._readers = await self._pool(readers, _READ_SETTINGS, READ_SECONDS + 1)
+        async with self._hot.acquire(timeout=_CONNECT_SECONDS) as connection:
+            await connection.fetchval("select 1")
+        self._back.set()
+
+    async def _pool(self, size: int, settings: dict[str, str], patience: float) -> asyncpg.Pool:
+        settings = {"application_name": "taskrpc", **settings}
+        return await asyncpg.create_pool(
+            self.url,
+            min_size=0,
+            max_size=size,
+            timeout=_CONNECT_SECONDS,
+            command_timeout=patience,
+            max_inactive_connection_lifetime=300,
+            server_settings=settings,
+            reset=_keep,
+        )
+
+    async def close(self) -> None:
+        """Ends all connections at once; nothing may be under way."""
+        for pool in (self._hot, self._readers):
+            if pool is not None:
+                pool.terminate()
+
+    @property
+    def is_available(self) -> bool:
+        return self._back.is_set()
+
+    def on_return(self, react: Callable[[], None]) -> None:
+        """Has `react` called whenever the database can be reached again after it could not."""
+        self._on_return.append(react)
+
+    async def wait_available(self, seconds: float) -> bool:
+        """Waits until the database can be reached; False when it was not in time."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._back.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def wait_backend_gone(self, process_id: int, deadline: float) -> None:
+        """Waits, until `deadline` of the loop's clock, for a lost connection's backend to end: it may be committing."""
+        while asyncio.get_running_loop().time() < deadline:
+            try:
+                if not (await self.fetch("backend_lives", process_id))[0]["lives"]:
+                    return
+            except (ConnectionLost, TaskRpcError):
+                await self.wait_available(max(deadline - asyncio.get_running_loop().time(), 0))
+            await asyncio.sleep(_BACKEND_PAUSE_SECONDS)
+
+    def _refused(self, error: BaseException) -> None:
+        """No connection could be made: every call is refused at once until one can."""
+        if self._back.is_set():
+            log.warning("the database cannot be reached: %s", str(error) or type(error).__name__)
+        self._back.clear()
+        self._doubt.set()
+
+    async def watch(self) -> None:
+        """Runs for ever: when connections break, finds out whether the database is away and when it is back."""
+        while True:
+            await self._doubt.wait()
+            self._doubt.clear()
+            if self._back.is_set() and await self._probe():
+                continue  # a connection broke, no more
+            self._back.clear()
+            while not await self._probe():
+                await asyncio.sleep(_PROBE_SECONDS)
+            self._back.set()
+            log.info("the database can be reached again")
+            for react in self._on_return:
+                react()
+
+    async def _probe(self) -> bool:
+        try:
+            connection = await asyncpg.connect(self.url, timeout=_CONNECT_SECONDS)
+        except (*_REFUSED, *_LOST, asyncpg.PostgresError):
+            return False
+        try:
+            return bool(await connection.fetchval(SQL["ping"], timeout=_CONNECT_SECONDS))
+        except (*_LOST, asyncpg.PostgresError):
+            return False
+        finally:
+            connection.terminate()
+
+    @asynccontextmanager
+    async def _borrow(self, pool: asyncpg.Pool | None) -> AsyncIterator[Connection]:
+        if pool is None or not self._back.is_set():
+            raise unavailable("The database cannot be reached")
+        try:
+            connection = await pool.acquire(timeout=_CONNECT_SECONDS)
+        except (*_REFUSED, *_LOST) as error:
+            self._refused(error)
+            raise unavailable("The database cannot be reached") from error
+        process_id = connection.get_server_pid()
+        try:
+            yield connection
+        except asyncpg.ReadOnlySQLTransactionError as error:
+            self._refused(error)
+            raise unavailable("The database takes no writes") from error
+        except _LOST as error:
+            connection.terminate()
+            self._doubt.set()
+            raise ConnectionLost(process_id) from error
+        finally:
+            await pool.release(connection)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection of the queue's pool. Raises `unavailable` or ConnectionLost."""
+        async with self._borrow(self._hot) as connection:
+            yield connection
+
+    async def fetch(self, name: str, *args: object) -> list[Record]:
+        """Runs one named statement of the queue in a transaction of its own. Raises as `connection` does."""
+        async with self._borrow(self._hot) as connection:
+            rows: list[Record] = await connection.fetch(SQL[name], *args)
+            return rows
+
+    async def read(self, name: str, *args: object) -> list[Record]:
+        """Runs one named statement that only reads, within READ_SECONDS. Raises TaskRpcError `unavailable`."""
+        try:
+            async with self._borrow(self._readers) as connection:
+                rows: list[Record] = await connection.fetch(SQL[name], *args)
+                return rows
+        except ConnectionLost as error:
+            raise unavailable("The connection to the database broke while reading") from error
+        except asyncpg.QueryCanceledError as error:
+            raise unavailable(f"The search took longer than {READ_SECONDS:.0f} s: narrow its filter") from error

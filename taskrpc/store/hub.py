@@ -1,0 +1,158 @@
+"""Hints between servers, by NOTIFY: which queues got tasks, which tasks are done, that definitions changed.
+
+A hint is only that: whoever waits also looks for itself now and then. They are gathered and sent after the commits,
+at once and then at most every PAUSE_SECONDS, and only while another server has said that it waits for such hints; a
+NOTIFY in every transaction would cost three quarters of the throughput.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any, Final, Protocol
+
+import asyncpg
+import orjson
+
+from taskrpc.core.ids import uuid7
+from taskrpc.store.gates import Queue
+
+log = logging.getLogger(__name__)
+
+CHANNEL: Final = "taskrpc"
+PAUSE_SECONDS: Final = 0.02
+ANNOUNCE_SECONDS: Final = 1.0
+_INTEREST_SECONDS: Final = 3.0
+_MOST_BYTES: Final = 7900  # PostgreSQL's limit for a payload is 8000
+_RECONNECT_SECONDS: Final = 0.5
+
+
+class Listener(Protocol):
+    """Who is told of hints; None stands for "whatever it may be, look for yourself"."""
+
+    def queued_elsewhere(self, queues: Iterable[Queue] | None) -> None: ...
+    def ended_elsewhere(self, ids: Iterable[str] | None) -> None: ...
+    def definitions_changed(self) -> None: ...
+    def interests(self) -> set[str]: ...
+
+
+class Hub:
+    """One server's end of the channel. `run` has to run as long as hints are wanted."""
+
+    def __init__(self, url: str, listener: Listener) -> None:
+        self._url = url
+        self._listener = listener
+        self._server = uuid7()
+        self._queues: set[Queue] = set()
+        self._ended: set[str] = set()
+        self._definitions = False
+        self._announce_at = 0.0
+        self._others_want: dict[str, float] = {}
+        self._poke = asyncio.Event()
+
+    def queued(self, queues: Iterable[Queue]) -> None:
+        """Hands on that queues got tasks, if anybody wants to know."""
+        if self._wanted("queued"):
+            self._queues.update(queues)
+            self._poke.set()
+
+    def ended(self, ids: Iterable[str]) -> None:
+        """Hands on that tasks are done, if anybody wants to know."""
+        if self._wanted("ended"):
+            self._ended.update(ids)
+            self._poke.set()
+
+    def definitions_changed(self) -> None:
+        """Hands on that definitions changed."""
+        self._definitions = True
+        self._poke.set()
+
+    def interest(self) -> None:
+        """Somebody began to wait on this server: others should know soon."""
+        if asyncio.get_running_loop().time() >= self._announce_at:
+            self._poke.set()
+
+    def _wanted(self, what: str) -> bool:
+        return self._others_want.get(what, 0) > asyncio.get_running_loop().time()
+
+    async def run(self) -> None:
+        """Runs for ever; a connection that breaks is made anew, and then everybody has to look for themselves."""
+        while True:
+            try:
+                await self._serve()
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.info("the connection for hints broke: %s", error)
+            await asyncio.sleep(_RECONNECT_SECONDS)
+
+    async def _serve(self) -> None:
+        connection = await asyncpg.connect(self._url, timeout=5, command_timeout=10)
+        broken = asyncio.Event()
+        connection.add_termination_listener(lambda _: self._end(broken))
+        try:
+            await connection.add_listener(CHANNEL, lambda *message: self._receive(message[3]))
+            self._listener.queued_elsewhere(None)
+            self._listener.ended_elsewhere(None)
+            self._listener.definitions_changed()
+            while not broken.is_set():
+                await self._send(connection)
+                await asyncio.sleep(PAUSE_SECONDS)
+                await self._wait_for_work()
+        finally:
+            connection.terminate()
+
+    def _end(self, broken: asyncio.Event) -> None:
+        broken.set()
+        self._poke.set()
+
+    async def _wait_for_work(self) -> None:
+        interests = self._listener.interests()
+        remaining = self._announce_at - asyncio.get_running_loop().time() if interests else None
+        try:
+            async with asyncio.timeout(None if remaining is None else max(remaining, 0)):
+                await self._poke.wait()
+        except TimeoutError:
+            pass  # time to announce again what is waited for here
+
+    async def _send(self, connection: Any) -> None:
+        self._poke.clear()
+        message: dict[str, object] = {}
+        now = asyncio.get_running_loop().time()
+        interests = self._listener.interests()
+        if interests and now >= self._announce_at:
+            self._announce_at = now + ANNOUNCE_SECONDS
+            message["wants"] = sorted(interests)
+        if self._definitions:
+            message["definitions"] = True
+        for key, pending in (("queued", self._queues), ("ended", self._ended)):
+            if pending:
+                message[key] = list(pending)
+        self._queues, self._ended, self._definitions = set(), set(), False
+        if message:
+            await connection.execute("select pg_notify($1, $2)", CHANNEL, self._payload(message))
+
+    def _payload(self, message: dict[str, object]) -> str:
+        payload = orjson.dumps({"from": self._server, **message})
+        if len(payload) > _MOST_BYTES:
+            short = {key: None if key in ("queued", "ended") else value for key, value in message.items()}
+            payload = orjson.dumps({"from": self._server, **short})
+        return payload.decode()
+
+    def _receive(self, payload: str) -> None:
+        try:
+            message = orjson.loads(payload) if payload else {"queued": None}
+        except orjson.JSONDecodeError:
+            message = {"queued": None}
+        if not isinstance(message, dict) or message.get("from") == self._server:
+            return
+        self._react(message)
+
+    def _react(self, message: dict[str, Any]) -> None:
+        until = asyncio.get_running_loop().time() + _INTEREST_SECONDS
+        for what in message.get("wants") or ():
+            self._others_want[str(what)] = until
+        if "queued" in message:
+            queues = message["queued"]
+            self._listener.queued_elsewhere(None if queues is None else [tuple(queue) for queue in queues])
+        if "ended" in message:
+            self._listener.ended_elsewhere(message["ended"])
+        if message.get("definitions"):
+            self._listener.definitions_changed()

@@ -1,0 +1,153 @@
+"""The calls about one task as flushes: arrays go in, each element gets its row, its refusal, or goes again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from taskrpc.core.lifecycle import Call, Seen, Verdict, judge
+from taskrpc.core.model import Row, answered_row
+from taskrpc.errors import TaskRpcError
+from taskrpc.store import gates
+from taskrpc.store.batcher import AGAIN, Again
+from taskrpc.store.database import Connection, Database, Record
+from taskrpc.store.signals import Signals
+from taskrpc.store.statements import SQL
+
+
+@dataclass(frozen=True, slots=True)
+class TransitionElement:
+    """A call and the further columns that its statement takes (`values`, in the order of the statement)."""
+
+    call: Call
+    values: tuple[object, ...] = ()
+    size: int = 0
+
+    @property
+    def key(self) -> str:
+        return self.call.task_id
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An element that took effect (or did before: `repeated`), and the task's row after it."""
+
+    row: Row
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """An element that changed nothing for a reason that the row does not show: `schema` or `too-large`."""
+
+    name: str
+    row: Row
+
+
+Answer = Done | Obstacle
+Outcome = Answer | TaskRpcError | Again
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a statement is called: has the element an execId, how many columns of its own, constants after them, and
+    whether limited tasks go through a transaction of their own."""
+
+    statement: str
+    of_execution: bool = True
+    columns: int = 0
+    constants: tuple[object, ...] = ()
+    settles: bool = False
+
+
+FEEDBACK_BYTES: Final = 2**20
+
+KINDS: Final = {
+    kind.statement: kind
+    for kind in (
+        Kind("start"),
+        Kind("notify", columns=2),
+        Kind("feedback", columns=2, constants=(FEEDBACK_BYTES,)),
+        Kind("success", columns=2, settles=True),
+        Kind("fail", columns=2, settles=True),
+        Kind("release", settles=True),
+        Kind("cancel", of_execution=False, settles=True),
+        Kind("stop", of_execution=False, settles=True),
+        Kind("retry", of_execution=False, settles=True),
+    )
+}
+
+
+class Transitions:
+    """Carries out one kind of call for many tasks, and signals after the commit what it meant."""
+
+    def __init__(self, kind: Kind, database: Database, signals: Signals) -> None:
+        self._kind = kind
+        self._database = database
+        self._signals = signals
+
+    async def run(self, elements: Sequence[TransitionElement]) -> Sequence[Outcome]:
+        """One outcome per element, in order; a flush of the batcher."""
+        args = self._arguments(elements)
+        rows = await self._database.fetch(self._kind.statement, *args, *((False,) if self._kind.settles else ()))
+        outcomes = self._outcomes(elements, rows)
+        if self._kind.settles:
+            limited = [row["n"] - 1 for row in rows if row["limited"] and outcomes[row["n"] - 1] is AGAIN]
+            for n, outcome in zip(limited, await self._run_limited([elements[n] for n in limited]), strict=True):
+                outcomes[n] = outcome
+        self._signals.changed([row for row in rows if row["applied"]])
+        return outcomes
+
+    async def _run_limited(self, elements: Sequence[TransitionElement]) -> list[Outcome]:
+        if not elements:
+            return []
+        async with self._database.connection() as connection, connection.transaction():
+            refused = await self._full_queues(connection, elements) if self._kind.statement == "retry" else {}
+            allowed = [element for element in elements if element.key not in refused]
+            rows = await connection.fetch(SQL[self._kind.statement], *self._arguments(allowed), True)
+            admitted = await gates.settle(connection, gates.changes(row for row in rows if row["applied"]))
+        self._signals.queued(admitted)
+        self._signals.changed([row for row in rows if row["applied"]])
+        outcomes = iter(self._outcomes(allowed, rows))
+        return [refused[e.key] if e.key in refused else next(outcomes) for e in elements]
+
+    @staticmethod
+    async def _full_queues(connection: Connection, elements: Sequence[TransitionElement]) -> dict[str, TaskRpcError]:
+        """Locks tasks and then the gates that they need; refuses those whose queue has no room."""
+        await connection.execute(SQL["hold_definitions"])
+        rows = await connection.fetch(SQL["lock_retries"], [element.key for element in elements])
+        needed = {row["gate"]: (row["name"], False) for row in rows if row["gate"] is not None}
+        needed |= {row["queue_gate"]: (row["name"], True) for row in rows if row["queue_gate"] is not None}
+        locked = await gates.open_gates(connection, needed)
+        return gates.refuse_over_limit([(row["id"], row["queue_gate"]) for row in rows], locked)
+
+    def _arguments(self, elements: Sequence[TransitionElement]) -> list[object]:
+        args: list[object] = [[element.call.task_id for element in elements]]
+        if self._kind.of_execution:
+            args.append([element.call.exec_id for element in elements])
+        args.append([element.call.call_id for element in elements])
+        args.extend([element.values[i] for element in elements] for i in range(self._kind.columns))
+        args.extend(self._kind.constants)
+        return args
+
+    def _outcomes(self, elements: Sequence[TransitionElement], rows: Sequence[Record]) -> list[Outcome]:
+        found: list[Any] = [None] * len(elements)
+        for row in rows:
+            found[row["n"] - 1] = row
+        return [_outcome(element.call, row) for element, row in zip(elements, found, strict=True)]
+
+
+def _outcome(call: Call, row: Record | None) -> Outcome:
+    if row is not None and row["applied"]:
+        return Done(row)
+    seen = None
+    if row is not None:
+        seen = Seen(row["status"], row["outcome"], row["exec_id"], row["call"], row["call_id"])
+    try:
+        verdict = judge(call, seen)
+    except TaskRpcError as refusal:
+        return refusal
+    if row is not None and verdict is Verdict.REPEAT:
+        return Done(answered_row(row), repeated=True)
+    if row is not None and row["obstacle"] is not None:
+        return Obstacle(row["obstacle"], row)
+    return AGAIN
