@@ -53,9 +53,7 @@ def request_codec(content_type: bytes | None) -> Codec:
     media_type, parameters = _media_type(header)
     charset = parameters.get("charset", "utf-8").lower()
     if charset not in ("utf-8", "utf8"):
-        raise _refusal(
-            "unsupported-media-type", f"the charset {shown(charset)} is not understood; send utf-8"
-        )
+        raise _refusal("unsupported-media-type", f"the charset {shown(charset)} is not understood; send utf-8")
     if media_type in _ANSWERS:
         return YAML if _ANSWERS[media_type].name == "yaml" else JSON
     if media_type.startswith("application/") and media_type.endswith("+json"):
@@ -78,15 +76,10 @@ def response_codec(accept: bytes | None, request: Codec) -> Codec:
     ranges = [asked for asked in map(_media_range, header.split(",")) if asked]
     if not ranges:
         return request
-    ranked = [
-        (*_rank(media_type, ranges), codec.name == request.name, codec)
-        for media_type, codec in _ANSWERS.items()
-    ]
+    ranked = [(*_rank(media_type, ranges), codec.name == request.name, codec) for media_type, codec in _ANSWERS.items()]
     quality, _, _, codec = max(ranked, key=itemgetter(0, 1, 2))
     if not quality:
-        raise _refusal(
-            "not-acceptable", f"none of {shown(header)} can be answered; accept one of {_UNDERSTOOD}"
-        )
+        raise _refusal("not-acceptable", f"none of {shown(header)} can be answered; accept one of {_UNDERSTOOD}")
     return codec
 
 

@@ -1,7 +1,7 @@
 """The envelope of `/rpc`: from a body's value to calls, and from what came of each to the answer's body.
 
 There are two forms. The plain one is `{method, params?, id?}`, answered by `{result, id?}` or `{error: {type,
-message, data?}, id?}`. An entry with `jsonrpc: "2.0"` is strict JSON-RPC 2.0, answered as that standard has it.
+message, data?}, id?}`. An entry with `jsonrpc: "2.0"` is strict JSON-RPC 2.0 and answered as such.
 Each entry of a batch is answered in its own form.
 """
 

@@ -6,7 +6,8 @@ culprit stands. Each text given here has been read by `orjson`, so it is JSON, o
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
@@ -48,7 +49,7 @@ def read_exactly(text: str) -> None:
 
     def check_keys(pairs: list[tuple[str, object]]) -> None:
         if len(dict(pairs)) < len(pairs):
-            key = _first_repeated(key for key, _ in pairs)
+            [(key, _)] = Counter(key for key, _ in pairs).most_common(1)
             raise _refusal(duplicate_key(key), text, _second_offset(text, key))
 
     def check_integer(digits: str) -> None:
@@ -77,15 +78,6 @@ def too_deep_offset(text: str) -> int | None:
         elif token["bracket"]:
             depth -= 1
     return None
-
-
-def _first_repeated(keys: Iterable[str]) -> str:
-    seen: set[str] = set()
-    for key in keys:
-        if key in seen:
-            break
-        seen.add(key)
-    return key
 
 
 def _second_offset(text: str, key: str) -> int | None:

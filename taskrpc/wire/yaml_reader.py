@@ -48,9 +48,7 @@ def decode(body: bytes) -> object:
     """
     text = utf8_text(body)
     if "%TAG" in text and len(_TAG_DIRECTIVE.findall(text)) > _MOST_TAG_DIRECTIVES:
-        raise refusal(
-            f"the body has more than {_MOST_TAG_DIRECTIVES} %TAG directives, and tags are not allowed"
-        )
+        raise refusal(f"the body has more than {_MOST_TAG_DIRECTIVES} %TAG directives, and tags are not allowed")
     parser, document = CSafeLoader(body), _Document()
     try:
         while event := parser.get_event():

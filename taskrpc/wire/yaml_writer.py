@@ -16,9 +16,10 @@ from taskrpc.wire import json_codec
 _INDENT: Final = "  "
 
 # A letter first, then words joined by one space or colon each: no indicator, no ": ", no " #", no space last.
+# A reader in JavaScript takes `e1` for a number.
 _WORD: Final = r"[\w./@+,;=~?!*&%$^<>|()\\'\"-]++"
 _UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_PLAIN: Final = re.compile(rf"(?:[^\W\d]|/)(?:{_WORD})?+(?:[ :]{_WORD})*+|{_UUID}")
+_PLAIN: Final = re.compile(rf"{_UUID}|(?![eE]\d)(?:[^\W\d]|/)(?:{_WORD})?+(?:[ :]{_WORD})*+")
 _MISREAD: Final = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n"))
 
 # What YAML calls unprintable, and what only some readers take for a line break or a byte order mark.
