@@ -1,4 +1,4 @@
-"""The composition root: builds a server from its settings, owns its one task group, starts and drains it."""
+"""The composition root: starts a server from its settings, owns its one task group, and drains it."""
 
 import asyncio
 import contextlib
@@ -12,26 +12,14 @@ from typing import Final
 
 import asyncpg
 
-from taskrpc.engine.definitions import Definitions
-from taskrpc.engine.dispatcher import Dispatcher
-from taskrpc.engine.hints import Hints
-from taskrpc.engine.loop import run_every
-from taskrpc.engine.reading import Reading
 from taskrpc.engine.reaper import Reaper
-from taskrpc.engine.results import Results
-from taskrpc.engine.tasks import Tasks
 from taskrpc.errors import TaskRpcError
+from taskrpc.parts import Parts, build
 from taskrpc.rpc.services import Services
 from taskrpc.settings import Settings
-from taskrpc.store import log_partitions
-from taskrpc.store.claims import Claims
 from taskrpc.store.database import Database
-from taskrpc.store.definitions import DefinitionStore
 from taskrpc.store.embedded import EmbeddedPostgres
-from taskrpc.store.hub import Hub
 from taskrpc.store.migrate import migrate
-from taskrpc.store.reaping import Reaping
-from taskrpc.store.signals import Signals
 from taskrpc.web import health
 from taskrpc.web.application import Application
 from taskrpc.web.resources import Resources
@@ -42,7 +30,6 @@ from taskrpc.wire import yaml_reader
 log = logging.getLogger(__name__)
 
 _PATIENCE_AT_START_SECONDS: Final = 60.0
-_LOG_KEEPING_SECONDS: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,106 +56,63 @@ class Service:
 
     async def run(self, on_ready: Callable[[Running], None]) -> None:
         """Starts everything, tells `on_ready`, serves, drains. Raises TaskRpcError for what cannot be started."""
-        settings = self._settings
-        listening = _listen(settings)
+        listening = _listen(self._settings)
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(listening.close)
-            embedded = None
-            if settings.database_url is None:
-                embedded = await stack.enter_async_context(EmbeddedPostgres(settings.data_dir))
-            url = settings.database_url or (embedded.url if embedded else "")
+            embedded, url = None, self._settings.database_url
+            if url is None:
+                embedded = await stack.enter_async_context(EmbeddedPostgres(self._settings.data_dir))
+                url = embedded.url
             await _prepare(url)
             database = Database(url)
             await database.open()
             stack.push_async_callback(database.close)
+            await self._run_group(database, embedded, listening, on_ready)
+
+    async def _run_group(
+        self,
+        database: Database,
+        embedded: EmbeddedPostgres | None,
+        listening: socket.socket,
+        on_ready: Callable[[Running], None],
+    ) -> None:
+        try:
             async with asyncio.TaskGroup() as group:
-                loops = [group.create_task(embedded.supervise())] if embedded else []
-                loops.append(group.create_task(database.watch()))
-                running = await self._assemble(group, loops, database, listening)
-                serving = group.create_task(running[1].run_on(listening))
-                on_ready(running[0])
+                parts = build(self._settings, database, group.create_task)
+                await _load_definitions(parts)
+                loops = [group.create_task(loop) for loop in parts.loops()]
+                if embedded is not None:
+                    loops.append(group.create_task(embedded.supervise()))
+                server = Server(_application(parts), parts.drain)
+                serving = group.create_task(server.run_on(listening))
+                on_ready(Running(_url(listening), database.url, parts.services, parts.reaper, database))
                 await self._stop.wait()
-                running[1].stop()
+                server.stop()
                 await serving
                 for loop in loops:
                     loop.cancel()
-
-    async def _assemble(
-        self,
-        group: asyncio.TaskGroup,
-        loops: list[asyncio.Task[None]],
-        database: Database,
-        listening: socket.socket,
-    ) -> tuple[Running, Server]:
-        settings = self._settings
-        signals, results = Signals(), Results(database)
-        definitions = Definitions(DefinitionStore(database), strict=settings.strict_definitions)
-        tasks = Tasks(database, signals, group.create_task, definitions, results)
-        claims = Claims(database, tasks.transitions["release"], group.create_task)
-        dispatcher, reaper = Dispatcher(claims, group.create_task), Reaper(Reaping(database, signals))
-        hints = Hints(dispatcher, results, definitions)
-        hub = Hub(database.url, hints) if settings.notify else None
-        _connect(signals, database, dispatcher, results, reaper, hints, hub)
-        services = Services(tasks, dispatcher, definitions, Reading(database), signals, hints)
-        await definitions.reload()
-        for path in settings.definitions:
-            await _apply(definitions, signals, path)
-
-        async def keep_log() -> float:
-            await log_partitions.keep(database, settings.log_retention_days)
-            return _LOG_KEEPING_SECONDS
-
-        loops += [
-            group.create_task(reaper.run()),
-            group.create_task(run_every("slow poll", dispatcher.look)),
-            group.create_task(run_every("results", results.look, hints.look_for_results)),
-            group.create_task(run_every("definitions", definitions.look, definitions.outdated)),
-            group.create_task(run_every("log", keep_log)),
-        ]
-        if hub is not None:
-            loops.append(group.create_task(hub.run()))
-
-        def drain() -> None:
-            dispatcher.drain()
-            results.drain()
-
-        application = _application(settings, services, database)
-        server = Server(application, drain)
-        host, port = listening.getsockname()[:2]
-        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        return Running(url, database.url, services, reaper, database), server
+        except BaseExceptionGroup as failures:
+            refusal = failures.exceptions[0]
+            if isinstance(refusal, TaskRpcError):
+                raise refusal from None
+            raise
 
 
-def _connect(
-    signals: Signals,
-    database: Database,
-    dispatcher: Dispatcher,
-    results: Results,
-    reaper: Reaper,
-    hints: Hints,
-    hub: Hub | None,
-) -> None:
-    """Tells the parts of each other."""
-    signals.subscribe(dispatcher.wake, results.ended)
-    signals.subscribe_due(reaper.due_in)
-    database.on_return(lambda: dispatcher.wake(None))
-    database.on_return(reaper.poke)
-    database.on_return(hints.look_for_results.set)
-    if hub is not None:
-        hints.hub = hub
-        signals.subscribe(hub.queued, hub.ended)
-
-
-def _application(settings: Settings, services: Services, database: Database) -> Application:
+def _application(parts: Parts) -> Application:
     async def ready() -> dict[str, object]:
-        if not database.is_available:
+        if not parts.database.is_available:
             return {"status": "unavailable", "reason": "the database cannot be reached"}
-        if services.dispatcher.is_draining:
+        if parts.dispatcher.is_draining:
             return {"status": "draining", "reason": "this server stops"}
-        return {"status": "ready", "waitingPolls": services.dispatcher.waiting}
+        return {"status": "ready", "waitingPolls": parts.dispatcher.waiting}
 
-    routes = [*Resources(services.reading).routes(), *health.routes(ready)]
-    return Application(RpcEndpoint(services, settings.max_body), routes)
+    routes = [*Resources(parts.services.reading).routes(), *health.routes(ready)]
+    return Application(RpcEndpoint(parts.services, parts.settings.max_body), routes)
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -217,12 +161,15 @@ async def _prepare(url: str) -> None:
             raise TaskRpcError("unavailable", f"The database refuses: {error}") from error
 
 
-async def _apply(definitions: Definitions, signals: Signals, path: Path) -> None:
-    for file, content in _files(path):
-        try:
-            signals.queued(await definitions.apply_file(file, content, yaml_reader.decode(content)))
-        except TaskRpcError as error:
-            raise TaskRpcError(error.type, f"{file}: {error.message}", error.data) from error
+async def _load_definitions(parts: Parts) -> None:
+    """Applies the files of definitions that the settings name, and reads what the database has."""
+    await parts.definitions.reload()
+    for path in parts.settings.definitions:
+        for file, content in _files(path):
+            try:
+                parts.signals.queued(await parts.definitions.apply_file(file, content, yaml_reader.decode(content)))
+            except TaskRpcError as error:
+                raise TaskRpcError(error.type, f"{file}: {error.message}", error.data) from error
 
 
 def _files(path: Path) -> list[tuple[Path, bytes]]:

@@ -100,7 +100,7 @@ class Definitions:
 
     async def apply_file(self, path: Path, content: bytes, parsed: object) -> list[Queue]:
         """Puts the definitions of a file (a mapping of ids to fields), once per content for the whole database."""
-        definitions = _of_file(path, parsed)
+        definitions = _of_file(parsed)
         digest = hashlib.sha256(content).hexdigest()
         fresh, admitted = await self._store.apply_file(digest, str(path), definitions)
         if fresh:
@@ -109,15 +109,15 @@ class Definitions:
         return admitted
 
 
-def _of_file(path: Path, parsed: object) -> dict[str, tuple[DefinitionSpec, dict[str, Any]]]:
+def _of_file(parsed: object) -> dict[str, tuple[DefinitionSpec, dict[str, Any]]]:
     if not isinstance(parsed, dict):
-        raise TaskRpcError("invalid-params", f"{path}: a mapping of definitions' ids to their fields is expected")
+        raise TaskRpcError("invalid-params", "a mapping of definitions' ids to their fields is expected")
     definitions = {}
     for name, fields in parsed.items():
         try:
             definitions[name] = (parse_definition(fields if fields is not None else {}), fields or {})
         except (TaskRpcError, TypeError, AttributeError) as error:
-            raise TaskRpcError("invalid-params", f"{path}: {name}: {error}") from error
+            raise TaskRpcError("invalid-params", f"{name}: {getattr(error, 'message', error)}") from error
     return definitions
 
 

@@ -1,0 +1,87 @@
+"""The parts of one server, and how they are told of each other."""
+
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from taskrpc.engine.definitions import Definitions
+from taskrpc.engine.dispatcher import Dispatcher
+from taskrpc.engine.hints import Hints
+from taskrpc.engine.loop import run_every
+from taskrpc.engine.reading import Reading
+from taskrpc.engine.reaper import Reaper
+from taskrpc.engine.results import Results
+from taskrpc.engine.tasks import Tasks
+from taskrpc.rpc.services import Services
+from taskrpc.settings import Settings
+from taskrpc.store import log_partitions
+from taskrpc.store.batcher import Spawn
+from taskrpc.store.claims import Claims
+from taskrpc.store.database import Database
+from taskrpc.store.definitions import DefinitionStore
+from taskrpc.store.hub import Hub
+from taskrpc.store.reaping import Reaping
+from taskrpc.store.signals import Signals
+
+_LOG_KEEPING_SECONDS: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything of a server between its database and its HTTP."""
+
+    settings: Settings
+    database: Database
+    signals: Signals
+    results: Results
+    definitions: Definitions
+    dispatcher: Dispatcher
+    reaper: Reaper
+    hints: Hints
+    services: Services
+
+    def loops(self) -> list[Coroutine[Any, Any, None]]:
+        """The background work of the server: each runs until it is cancelled."""
+        loops = [
+            self.database.watch(),
+            self.reaper.run(),
+            run_every("slow poll", self.dispatcher.look),
+            run_every("results", self.results.look, self.hints.look_for_results),
+            run_every("definitions", self.definitions.look, self.definitions.outdated),
+            run_every("log", self._keep_log),
+        ]
+        return loops if self.hints.hub is None else [*loops, self.hints.hub.run()]
+
+    async def _keep_log(self) -> float:
+        await log_partitions.keep(self.database, self.settings.log_retention_days)
+        return _LOG_KEEPING_SECONDS
+
+    def drain(self) -> None:
+        """Answers everybody who waits: the server stops."""
+        self.dispatcher.drain()
+        self.results.drain()
+
+
+def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
+    """Makes the parts of a server; `spawn` starts what they do beside each other."""
+    signals, results = Signals(), Results(database)
+    definitions = Definitions(DefinitionStore(database), strict=settings.strict_definitions)
+    tasks = Tasks(database, signals, spawn, definitions, results)
+    dispatcher = Dispatcher(Claims(database, tasks.transitions["release"], spawn), spawn)
+    reaper = Reaper(Reaping(database, signals))
+    hints = Hints(dispatcher, results, definitions)
+    services = Services(tasks, dispatcher, definitions, Reading(database), signals, hints)
+    parts = Parts(settings, database, signals, results, definitions, dispatcher, reaper, hints, services)
+    _connect(parts)
+    return parts
+
+
+def _connect(parts: Parts) -> None:
+    parts.signals.subscribe(parts.dispatcher.wake, parts.results.ended)
+    parts.signals.subscribe_due(parts.reaper.due_in)
+    parts.database.on_return(lambda: parts.dispatcher.wake(None))
+    parts.database.on_return(parts.reaper.poke)
+    parts.database.on_return(parts.hints.look_for_results.set)
+    if parts.settings.notify:
+        parts.hints.hub = Hub(parts.database.url, parts.hints)
+        parts.signals.subscribe(parts.hints.hub.queued, parts.hints.hub.ended)
