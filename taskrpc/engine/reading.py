@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
+from taskrpc.core.ids import is_id
 from taskrpc.core.model import Resource, log_resource, task_resource
 from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.store.claims import MOST_ANSWER_BYTES
@@ -68,7 +69,7 @@ class Reading:
 
     async def task(self, kinds: tuple[str, ...], task_id: str) -> Resource:
         """One resource; raises `not-found`."""
-        rows = await self._database.read("tasks_by_id", [task_id])
+        rows = await self._database.read("tasks_by_id", [task_id]) if is_id(task_id) else []
         if not rows or rows[0]["kind"] not in kinds:
             raise TaskRpcError("not-found", f"There is no such resource: {task_id[:80]}")
         return task_resource(rows[0])
@@ -81,7 +82,7 @@ class Reading:
     async def log_entry(self, entry_id: str) -> Resource:
         """One entry of the log; raises `not-found`."""
         task_id, _, number = entry_id.rpartition(".")
-        if number.isascii() and number.isdigit() and len(number) < 19:
+        if is_id(task_id) and number.isascii() and number.isdigit() and len(number) < 19:
             rows = await self._database.read("log_entry", task_id, int(number))
             if rows:
                 return log_resource(rows[0])

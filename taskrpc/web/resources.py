@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -38,12 +39,12 @@ def _page(query: Mapping[str, str]) -> Page:
     return Page(_whole_number(query, "_count", 100, 0, _MOST), number, column, sort.startswith("-"))
 
 
-def _paths(query: Mapping[str, str], further: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+def _paths(query: QueryParams, further: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     known = ("_count", "_page", "_sort", *further)
     unknown = [name for name in query if name not in known and not (name.startswith(".") and len(name) > 1)]
     if unknown:
         raise invalid_params(unknown[0], f"is not known; use {', '.join(known)} or a path such as .status")
-    if any("\0" in text for pair in query.items() for text in pair):
+    if any("\0" in text for pair in query.multi_items() for text in pair):
         raise invalid_params("query", "NUL is not possible here")
     return tuple((name[1:], value) for name, value in query.items() if name.startswith("."))
 
