@@ -21,11 +21,6 @@ class FileLock:
         self.path = path
         self._descriptor: int | None = None
 
-    @property
-    def held(self) -> bool:
-        """Whether this object holds the lock."""
-        return self._descriptor is not None
-
     def fileno(self) -> int:
         """The descriptor that carries the lock, to be passed to a child that is to hold it too."""
         if self._descriptor is None:

@@ -31,6 +31,8 @@ OWNER_POLL_SECONDS: Final = 0.5
 STEADY_SECONDS: Final = 10.0
 FIRST_PAUSE: Final = 0.5
 LONGEST_PAUSE: Final = 10.0
+# What an attempt to connect may raise; the last one is a connection lost half-way.
+REFUSALS: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 class EmbeddedPostgres:
@@ -56,7 +58,7 @@ class EmbeddedPostgres:
         system_dir: Path = SYSTEM_DIR,
     ) -> None:
         self._data_dir = data_dir.expanduser().resolve()
-        self._binaries = binaries
+        self._binaries = binaries.expanduser().resolve() if binaries else None
         self._settings = dict(settings)
         self._system_dir = system_dir
         self._owner_lock = FileLock(self._data_dir / "owner.lock")
@@ -108,10 +110,17 @@ class EmbeddedPostgres:
                     await self._become_owner()
             except Exception as error:
                 pause = _longer(pause)
-                logger.error("no PostgreSQL in %s, next try in %.1f s: %s", self._data_dir, pause, error)
+                unknown = not isinstance(error, (TaskRpcError, *REFUSALS))
+                message = "no PostgreSQL in %s, next try in %.1f s: %s"
+                logger.error(message, self._data_dir, pause, error, exc_info=unknown)
+        # What came to be while `stop` did its work.
+        await self._give_up()
 
     async def stop(self) -> None:
-        """As the owner shut PostgreSQL down and let another process have it; as a client do nothing."""
+        """As the owner shut PostgreSQL down and let another process have it; as a client do nothing.
+
+        Cancel `supervise` first: while it is bringing PostgreSQL up, only that stops it at once.
+        """
         self._stopping = True
         await self._give_up()
 
@@ -193,7 +202,7 @@ async def _answers(home: Home) -> bool:
     home.secure_socket_dir()
     try:
         connection = await asyncpg.connect(home.url(), timeout=CONNECT_SECONDS)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except REFUSALS:
         return False
     await connection.close()
     return True
@@ -225,5 +234,5 @@ def _explained(data_dir: Path) -> Iterator[None]:
             errno.EPERM: "start taskrpc as an unprivileged user, or give --database-url",
         }.get(error.errno or 0, "name another data directory, or give --database-url")
         raise TaskRpcError("unavailable", f"no PostgreSQL in {data_dir}: {error}; {advice}") from error
-    except asyncpg.PostgresError as error:
+    except REFUSALS as error:
         raise TaskRpcError("unavailable", f"no PostgreSQL in {data_dir}: {error}") from error

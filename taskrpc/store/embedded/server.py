@@ -34,14 +34,6 @@ SETTINGS: Final[Mapping[str, str]] = {
     "log_timezone": "UTC",
     "log_checkpoints": "off",
 }
-# What the processes that share the server rely on.
-FIXED: Final = (
-    "listen_addresses",
-    "port",
-    "unix_socket_directories",
-    "unix_socket_permissions",
-    "cluster_name",
-)
 
 # A fast shutdown: sessions are closed and a checkpoint is written. That takes a second where the recovery
 # after an immediate shutdown takes seven, so it is also how PostgreSQL ends with its owner.
@@ -55,10 +47,16 @@ PROGRESS_SECONDS: Final = 5.0
 
 def cluster_major(home: Home) -> int | None:
     """The major version of the PostgreSQL that made the cluster; None if there is no cluster yet."""
-    try:
-        return int((home.cluster / "PG_VERSION").read_text())
-    except FileNotFoundError:
+    if not home.cluster.exists():
         return None
+    try:
+        return int((home.cluster / "PG_VERSION").read_bytes())
+    except (FileNotFoundError, ValueError):
+        raise TaskRpcError(
+            "unavailable",
+            f"{home.cluster} is damaged, it has no PG_VERSION: restore it, or move it away to begin with an "
+            "empty database",
+        ) from None
 
 
 async def await_former_server(home: Home, lock: FileLock) -> None:
@@ -173,19 +171,19 @@ class Server:
 
 
 def _all_settings(home: Home, settings: Mapping[str, str]) -> dict[str, str]:
-    if refused := sorted(set(settings) & set(FIXED)):
-        raise TaskRpcError(
-            "unavailable",
-            f"the embedded PostgreSQL does not allow another {', '.join(refused)}: leave it out",
-        )
-    own = {
+    fixed = {
         "listen_addresses": "",
         "port": str(PORT),
         "unix_socket_directories": str(home.socket_dir),
         "unix_socket_permissions": "0700",
         "cluster_name": home.mark,
     }
-    return {**SETTINGS, **settings, **own}
+    if refused := sorted(settings.keys() & fixed.keys()):
+        raise TaskRpcError(
+            "unavailable",
+            f"the processes that share the embedded PostgreSQL rely on its {', '.join(refused)}: leave it out",
+        )
+    return {**SETTINGS, **settings, **fixed}
 
 
 def _remove_stale_files(home: Home) -> None:
