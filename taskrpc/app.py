@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
@@ -18,7 +18,6 @@ from taskrpc.parts import Parts, build
 from taskrpc.rpc.services import Services
 from taskrpc.settings import Settings
 from taskrpc.store.database import Database
-from taskrpc.store.embedded import EmbeddedPostgres
 from taskrpc.store.migrate import migrate
 from taskrpc.web import health
 from taskrpc.web.application import Application
@@ -26,6 +25,9 @@ from taskrpc.web.resources import Resources
 from taskrpc.web.rpc_endpoint import RpcEndpoint
 from taskrpc.web.server import Server
 from taskrpc.wire import yaml_reader
+
+if TYPE_CHECKING:
+    from taskrpc.store.embedded import EmbeddedPostgres
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,8 @@ class Service:
             stack.callback(listening.close)
             embedded, url = None, self._settings.database_url
             if url is None:
+                from taskrpc.store.embedded import EmbeddedPostgres  # noqa: PLC0415  (it runs on Linux only)
+
                 embedded = await stack.enter_async_context(EmbeddedPostgres(self._settings.data_dir))
                 url = embedded.url
             await _prepare(url)
@@ -72,7 +76,7 @@ class Service:
     async def _run_group(
         self,
         database: Database,
-        embedded: EmbeddedPostgres | None,
+        embedded: "EmbeddedPostgres | None",
         listening: socket.socket,
         on_ready: Callable[[Running], None],
     ) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parent.parent
 PYTEST: Final = (sys.executable, "-m", "pytest", "-n", str(os.cpu_count() or 1))
 # What decides is covered to the last branch; these tests run in this process and so can be measured.
-COVERED: Final = ("taskrpc.core", "taskrpc.wire", "taskrpc.rpc")
+COVERED: Final = ("taskrpc/core", "taskrpc/wire", "taskrpc/rpc")
 COVERING: Final = ("tests/unit", "tests/rpc", "tests/contract", "tests/web")
 
 STEPS: Final[tuple[tuple[str, Sequence[str]], ...]] = (
@@ -27,7 +27,7 @@ STEPS: Final[tuple[tuple[str, Sequence[str]], ...]] = (
         (
             *PYTEST,
             *COVERING,
-            *(f"--cov={package}" for package in COVERED),
+            *(f"--cov={folder}" for folder in COVERED),
             "--cov-branch",
             "--cov-report=term-missing:skip-covered",
             "--cov-fail-under=100",
