@@ -7,7 +7,7 @@ whoever sent it has to find out. While the database is away every call is refuse
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import asyncpg
@@ -198,7 +198,8 @@ class Database:
             self._refused(error)
             raise unavailable("The database takes no writes") from error
         except _LOST as error:
-            connection.terminate()
+            with suppress(asyncpg.InterfaceError):  # one that is closed already has left the pool's proxy
+                connection.terminate()
             self._doubt.set()
             raise ConnectionLost(process_id) from error
         finally:
