@@ -1,0 +1,6 @@
+"""The runtime of executors: polls for tasks, runs Python functions for them, reports what came of it."""
+
+from .executor import Executor
+from .task import Task
+
+__all__ = ["Executor", "Task"]

@@ -1,0 +1,90 @@
+"""The executor as a program uses it: functions registered for definitions, and a process that runs them."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from taskrpc.client import AsyncClient, RetryPolicy
+
+from .handler import Handler
+from .runtime import Runtime
+from .task import Task
+
+Function = TypeVar("Function", bound=Callable[[Task], Any])
+
+
+class Executor:
+    """Carries out tasks with Python functions, sync (each call in a thread) or async.
+
+        executor = Executor("http://127.0.0.1:8080")
+
+        @executor.task("demo/greet", concurrency=8)
+        def greet(task: Task) -> dict[str, str]:
+            return {"greeting": f"Hello, {task.params['name']}"}
+
+        executor.run()
+
+    What the function returns is the task's result, and what it raises its error. Tasks are kept alive by
+    heartbeats meanwhile; an outage of the service loses no result. A long poll waits `poll_timeout` seconds.
+    After `drain` running tasks have `grace` seconds to finish; then they are handed back.
+    """
+
+    def __init__(
+        self, url: str, *, api_key: str | None = None, grace: float = 30.0, poll_timeout: float = 60.0
+    ) -> None:
+        self._url = url
+        self._api_key = api_key
+        self._grace = grace
+        self._poll_timeout = poll_timeout
+        self._handlers: dict[str, Handler] = {}
+        self._running: tuple[asyncio.AbstractEventLoop, Runtime] | None = None
+
+    def task(self, definition: str, *, concurrency: int = 1) -> Callable[[Function], Function]:
+        """Register the decorated function for the tasks of `definition`, `concurrency` of them at a time.
+
+        Raises `ValueError` for a definition that has a function already and for a concurrency below 1.
+        """
+
+        def register(function: Function) -> Function:
+            if definition in self._handlers:
+                raise ValueError(f"{definition!r} has a function already")
+            if concurrency < 1:
+                raise ValueError(f"the concurrency of {definition!r} has to be 1 or more, not {concurrency}")
+            self._handlers[definition] = Handler(definition, function, concurrency)
+            return function
+
+        return register
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT, which drain; a second one ends the grace period at once."""
+        asyncio.run(self._serve_until_signal())
+
+    async def serve(self) -> None:
+        """Serve on the running loop until `drain` is called.
+
+        Raises `TaskRpcError` when the service refuses to hand out tasks (a wrong key, an unknown method), and
+        `ValueError` when no function is registered. Cancelling it hands running tasks back.
+        """
+        if not self._handlers:
+            raise ValueError("the executor has no function: register one with @executor.task(definition)")
+        retry = RetryPolicy.persistent()
+        async with AsyncClient(self._url, api_key=self._api_key, retry=retry) as client:
+            runtime = Runtime(client, self._handlers, grace=self._grace, poll_timeout=self._poll_timeout)
+            self._running = asyncio.get_running_loop(), runtime
+            try:
+                await runtime.run()
+            finally:
+                self._running = None
+
+    def drain(self) -> None:
+        """Stop taking on tasks and let `serve` return when the running ones are done; from any thread."""
+        if self._running is not None:
+            loop, runtime = self._running
+            loop.call_soon_threadsafe(runtime.drain)
+
+    async def _serve_until_signal(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.drain)
+        await self.serve()

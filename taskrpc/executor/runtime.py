@@ -1,0 +1,104 @@
+"""The loops of a running executor: polls, executions, and the orderly end of both."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping
+from typing import Any, Final
+
+from taskrpc.client import AsyncClient
+from taskrpc.errors import TaskRpcError
+
+from .execution import Execution
+from .handler import Handler
+from .slots import Slots
+
+logger = logging.getLogger("taskrpc.executor")
+
+_LARGEST_BATCH: Final = 1000
+# A poll that comes back empty sooner than this did not wait: the server is draining.
+_TOO_SOON: Final = 1.0
+
+
+class Runtime:
+    """Long-polls for as many tasks as there are free slots and runs them, until `drain` is called."""
+
+    def __init__(
+        self, client: AsyncClient, handlers: Mapping[str, Handler], *, grace: float, poll_timeout: float
+    ) -> None:
+        self._client = client
+        self._handlers = handlers
+        self._grace = grace
+        self._poll_timeout = poll_timeout
+        self._slots = Slots({name: handler.concurrency for name, handler in handlers.items()})
+        self._executions: set[asyncio.Task[None]] = set()
+        self._draining = asyncio.Event()
+        self._refusal: TaskRpcError | None = None
+        self._patience: asyncio.Timeout | None = None
+
+    def drain(self) -> None:
+        """Take on nothing more and end within the grace period; a second call ends the grace at once."""
+        if self._draining.is_set():
+            self._grace = 0.0
+            if self._patience is not None and not self._patience.expired():
+                self._patience.reschedule(asyncio.get_running_loop().time())
+        self._draining.set()
+
+    async def run(self) -> None:
+        """Work until drained. Raises the `TaskRpcError` with which a poll was refused for good."""
+        async with asyncio.TaskGroup() as executions:
+            polling = executions.create_task(self._poll_forever(executions))
+            await self._draining.wait()
+            polling.cancel()
+            await self._let_finish()
+        if self._refusal is not None:
+            raise self._refusal
+
+    async def _poll_forever(self, executions: asyncio.TaskGroup) -> None:
+        async with asyncio.TaskGroup() as polls:
+            while True:
+                for free, definitions in self._slots.claim_polls():
+                    polls.create_task(self._poll(free, definitions, executions))
+                await self._slots.changed()
+
+    async def _poll(self, free: int, definitions: list[str], executions: asyncio.TaskGroup) -> None:
+        began = asyncio.get_running_loop().time()
+        timeout = round(self._poll_timeout * 1000)
+        try:
+            answer = await self._client.long_poll(
+                definitions, max_batch_size=min(free, _LARGEST_BATCH), timeout=timeout
+            )
+            for resource in answer["resources"]:
+                self._begin(resource, executions)
+            waited = asyncio.get_running_loop().time() - began
+            if not answer["resources"] and waited < min(_TOO_SOON, self._poll_timeout / 2):
+                await asyncio.sleep(_TOO_SOON * random.uniform(0.5, 1))
+        except TaskRpcError as refusal:
+            logger.error("polling for %s was refused: %s", ", ".join(definitions), refusal)
+            self._refusal = refusal
+            self.drain()
+        finally:
+            self._slots.end_poll(definitions)
+
+    def _begin(self, resource: dict[str, Any], executions: asyncio.TaskGroup) -> None:
+        handler = self._handlers[resource["definition"]]
+        self._slots.take(handler.definition)
+        execution = executions.create_task(Execution(self._client, handler, resource).run())
+        self._executions.add(execution)
+        execution.add_done_callback(lambda done: self._over(done, handler))
+
+    def _over(self, execution: asyncio.Task[None], handler: Handler) -> None:
+        self._executions.discard(execution)
+        self._slots.give_back(handler.definition)
+
+    async def _let_finish(self) -> None:
+        logger.info("draining: %d tasks have %g s to finish", len(self._executions), self._grace)
+        try:
+            async with asyncio.timeout(self._grace) as self._patience:
+                while self._executions:
+                    await asyncio.wait(self._executions)
+        except TimeoutError:
+            for execution in self._executions:
+                execution.cancel()
+        finally:
+            self._patience = None
