@@ -27,9 +27,7 @@ WIRE_NAMES: Final[Mapping[str, str]] = {
 def wire_params(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments under their names on the wire; None means absent, times become RFC 3339."""
     given = {WIRE_NAMES.get(name, name): value for name, value in arguments.items() if value is not None}
-    return {
-        name: value.isoformat() if isinstance(value, datetime) else value for name, value in given.items()
-    }
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in given.items()}
 
 
 class Methods(ABC, Generic[Result]):
@@ -61,9 +59,7 @@ class Methods(ABC, Generic[Result]):
         arguments = {"definition": definition, "params": params, "id": id, "label": label}
         return self._call("task/create-and-execute", **arguments, execute_at=execute_at, priority=priority)
 
-    def status(
-        self, id: str, *, include_settings: bool | None = None, include_log: bool | None = None
-    ) -> Result:
+    def status(self, id: str, *, include_settings: bool | None = None, include_log: bool | None = None) -> Result:
         """The task as it is now, with its `phase`; its log and settings if wanted."""
         return self._call("task/status", id=id, include_settings=include_settings, include_log=include_log)
 
@@ -127,9 +123,7 @@ class Methods(ABC, Generic[Result]):
     ) -> Result:
         """Like `poll`, but wait up to `timeout` for the first task."""
         definitions = {"task_definitions": task_definitions, "workflow_definitions": workflow_definitions}
-        return self._call(
-            "task/long-poll", **definitions, max_batch_size=max_batch_size, timeout=timeout, start=start
-        )
+        return self._call("task/long-poll", **definitions, max_batch_size=max_batch_size, timeout=timeout, start=start)
 
     def start(self, id: str, exec_id: str) -> Result:
         """Begin the execution of a task that was polled."""
@@ -158,15 +152,11 @@ class Methods(ABC, Generic[Result]):
             progress_unit=progress_unit,
         )
 
-    def success(
-        self, id: str, exec_id: str, result: Any = None, *, poll: Mapping[str, Any] | None = None
-    ) -> Result:
+    def success(self, id: str, exec_id: str, result: Any = None, *, poll: Mapping[str, Any] | None = None) -> Result:
         """End the task as succeeded; with `poll` (the params of a long poll) fetch the next ones as well."""
         return self._call("task/success", id=id, exec_id=exec_id, result=result, poll=poll)
 
-    def fail(
-        self, id: str, exec_id: str, error: Any = None, *, poll: Mapping[str, Any] | None = None
-    ) -> Result:
+    def fail(self, id: str, exec_id: str, error: Any = None, *, poll: Mapping[str, Any] | None = None) -> Result:
         """End this attempt as failed; the task is tried again while it has attempts left."""
         return self._call("task/fail", id=id, exec_id=exec_id, error=error, poll=poll)
 

@@ -1,11 +1,11 @@
 """Requests that may be sent twice: every changing call carries an id by which the server knows the repeat."""
 
-import secrets
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+from taskrpc.core.ids import uuid7
 
 _CREATES: Final = frozenset({"awf.task/create-and-execute", "awf.workflow/create-and-execute"})
 _CHANGES: Final = frozenset(
@@ -46,10 +46,3 @@ class Request:
         waiting = poll if isinstance(poll, Mapping) else self.params
         timeout = waiting.get("timeout", _DEFAULT_WAITS.get(self.method, 0))
         return timeout / 1000 if isinstance(timeout, int | float) and timeout > 0 else 0.0
-
-
-def uuid7() -> str:
-    """A UUIDv7: sorts by the time it was made at, which keeps the server's index compact."""
-    milliseconds = time.time_ns() // 1_000_000 & (1 << 48) - 1
-    value = milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
-    return str(uuid.UUID(int=value))

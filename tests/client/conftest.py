@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 
 from taskrpc import AsyncClient, Client
+from taskrpc.app import Running
 from taskrpc.client import RetryPolicy
 from tests.client.cutting_proxy import CuttingProxy, cutting_proxy
 
 
 @pytest.fixture
-async def proxy(service: str) -> AsyncIterator[CuttingProxy]:
+async def proxy(service: Running) -> AsyncIterator[CuttingProxy]:
     """A proxy in front of the service that breaks what it is told to break."""
-    async with cutting_proxy(service) as proxy:
+    async with cutting_proxy(service.url) as proxy:
         yield proxy
 
 

@@ -86,24 +86,18 @@ async def test_an_appended_feedback_whose_answer_was_lost_is_appended_once(
     assert (await call("status", id))["resource"]["feedback"] == ["once"]
 
 
-async def test_a_long_poll_whose_connection_broke_is_made_anew(
-    call: EitherClient, proxy: CuttingProxy
-) -> None:
+async def test_a_long_poll_whose_connection_broke_is_made_anew(call: EitherClient, proxy: CuttingProxy) -> None:
     proxy.faults = [Fault.REFUSED]
     assert await call("long_poll", [DEFINITION], timeout=10) == {"resources": []}
 
 
-async def test_a_busy_service_is_asked_again_after_the_pause_it_wants(
-    call: EitherClient, proxy: CuttingProxy
-) -> None:
+async def test_a_busy_service_is_asked_again_after_the_pause_it_wants(call: EitherClient, proxy: CuttingProxy) -> None:
     proxy.answers = [http_answer(503, b"{}", "retry-after: 0"), http_answer(504, b"", "retry-after: 0")]
     assert (await call("create_and_execute", DEFINITION, {}))["resource"]["status"] == "ready"
     assert len(proxy.requests) == 3
 
 
-async def test_a_refusal_is_raised_as_it_was_given_and_not_repeated(
-    call: EitherClient, proxy: CuttingProxy
-) -> None:
+async def test_a_refusal_is_raised_as_it_was_given_and_not_repeated(call: EitherClient, proxy: CuttingProxy) -> None:
     with pytest.raises(TaskRpcError) as raised:
         await call("status", "no-such-task")
     assert raised.value.type == "task-not-found"
