@@ -108,7 +108,11 @@ def _application(parts: Parts) -> Application:
             return {"status": "unavailable", "reason": "the database cannot be reached"}
         if parts.dispatcher.is_draining:
             return {"status": "draining", "reason": "this server stops"}
-        return {"status": "ready", "waitingPolls": parts.dispatcher.waiting}
+        return {
+            "status": "ready",
+            "waitingPolls": parts.dispatcher.waiting,
+            "waitingResults": parts.results.waiting,
+        }
 
     routes = [*Resources(parts.services.reading).routes(), *health.routes(ready)]
     return Application(RpcEndpoint(parts.services, parts.settings.max_body), routes)

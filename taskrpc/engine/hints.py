@@ -40,7 +40,7 @@ class Hints:
         wanted = set()
         if self._dispatcher.waiting:
             wanted.add("queued")
-        if self._results.is_waited_for:
+        if self._results.waiting:
             wanted.add("ended")
         return wanted
 

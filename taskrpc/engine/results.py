@@ -16,13 +16,17 @@ class Results:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._draining = False
 
     @property
-    def is_waited_for(self) -> bool:
-        return bool(self._waiting)
+    def waiting(self) -> int:
+        """How many callers wait."""
+        return sum(len(futures) for futures in self._waiting.values())
 
     async def wait(self, task_id: str, seconds: float, caller: Caller) -> None:
-        """Returns when the task may be done, the time is over, or the caller is gone."""
+        """Returns when the task may be done, the time is over, the caller is gone, or the server stops."""
+        if self._draining:
+            return
         future = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(task_id, set()).add(future)
         try:
@@ -41,7 +45,8 @@ class Results:
                     future.set_result(None)
 
     def drain(self) -> None:
-        """Ends all waiting: the server stops."""
+        """Ends all waiting, now and from now on: the server stops."""
+        self._draining = True
         self.ended(list(self._waiting))
 
     async def look(self) -> float:
