@@ -10,6 +10,7 @@ import yaml
 from tests.contract.matching import TranscriptError
 
 Form = Literal["yaml", "json"]
+Action = Literal["call", "body", "get", "finish"]
 FORMS: Final[tuple[Form, Form]] = ("yaml", "json")
 
 NO_BODY: Final = object()
@@ -20,7 +21,7 @@ _STEP_KEYS: Final = frozenset(
     {"about", "call", "body", "get", "finish", "meanwhile", "form", "headers", "status", "answer", "expect",
      "expect-headers"}
 )  # fmt: skip
-_ACTIONS: Final = ("call", "body", "get", "finish")
+_ACTIONS: Final[tuple[Action, ...]] = ("call", "body", "get", "finish")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Step:
     get: a path; finish: the name of a call that a step before began with `meanwhile`.
     """
 
-    action: Literal["call", "body", "get", "finish"]
+    action: Action
     subject: Any
     about: str = ""
     meanwhile: str | None = None
