@@ -132,7 +132,11 @@ def _listen(settings: Settings) -> socket.socket:
         )
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        return socket.create_server((settings.host, settings.port), family=family, backlog=4096)
+        listening = socket.create_server((settings.host, settings.port), family=family, backlog=4096)
+        # Connections inherit it. asyncio sets it on sockets that it made itself only; without it an answer in two
+        # packets takes 40 ms, until the client acknowledges the first.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
     except OSError as error:
         raise TaskRpcError(
             "unavailable",
