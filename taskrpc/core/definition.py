@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    field_validator,
+)
 
 from taskrpc.core.schema import Schema, compile_schema
 from taskrpc.errors import TaskRpcError
@@ -21,13 +30,22 @@ _LONGEST_VALUE: Final = 200
 
 
 class Backoff(BaseModel):
-    """How delays grow from attempt to attempt: `delay * factor^(attempt - 1)`, at most `max` ms, ± `jitter` (a share)."""
+    """How delays grow from attempt to attempt: `delay * factor^(attempt - 1)`, at most `max` ms, ± a share `jitter`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    factor: float = Field(default=1, ge=1, le=1000)
+    factor: float = Field(default=1, ge=1, le=1000, strict=True)
     max: Milliseconds | None = None
-    jitter: float = Field(default=0, ge=0, le=1)
+    jitter: float = Field(default=0, ge=0, le=1, strict=True)
+
+
+def _step_of_path(step: object) -> object:
+    if type(step) not in (str, int):
+        raise ValueError(f"a step is a key or the number of an element, not {shown(step)}")
+    return step
+
+
+PathStep = Annotated[str | int, BeforeValidator(_step_of_path)]
 
 
 class DefinitionSpec(BaseModel):
@@ -44,17 +62,19 @@ class DefinitionSpec(BaseModel):
     retryBackoff: Backoff = Backoff()
     timeout: Annotated[StrictInt, Field(ge=1, le=TEN_YEARS_MS)] | None = None
     concurrencyLimit: Limit | None = None
-    concurrencyPath: Annotated[list[StrictStr | StrictInt], Field(min_length=1, max_length=32)] | None = None
+    concurrencyPath: Annotated[list[PathStep], Field(min_length=1, max_length=32)] | None = None
     queueLimit: Limit | None = None
     priority: Priority = 0
     retention: Milliseconds | None = None
-    params: dict[str, Any] | bool | None = None
-    result: dict[str, Any] | bool | None = None
-    error: dict[str, Any] | bool | None = None
+    params: Any = None
+    result: Any = None
+    error: Any = None
 
     @field_validator("params", "result", "error")
     @classmethod
     def _is_a_schema(cls, document: object) -> object:
+        if not isinstance(document, (dict, bool, type(None))):
+            raise ValueError(f"a JSON Schema is a mapping, true or false, not {shown(document)}")
         if document is not None:
             compile_schema(document)
         return document
@@ -140,9 +160,11 @@ def invalid(error: ValidationError) -> TaskRpcError:
             message = "is not known here"
         elif mistake["type"] == "missing":
             message = "is required"
-        else:
+        elif mistake["type"] == "model_type":
+            message = f"a mapping is expected, not {shown(mistake['input'])}"
+        elif mistake["type"] != "value_error":
             message += f", not {shown(mistake['input'])}"
-        errors.append({"path": ".".join(parts), "message": message})
+        errors.append({"path": ".".join(parts) or "params", "message": message})
     first = errors[0]
     return TaskRpcError("invalid-params", f"{first['path']}: {first['message']}", {"errors": errors})
 

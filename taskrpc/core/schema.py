@@ -29,7 +29,7 @@ class Schema:
             ValueError,
             TypeError,
         ) as error:
-            raise ValueError(str(getattr(error, "message", error)).splitlines()[0]) from None
+            raise ValueError(_shortened(str(getattr(error, "message", error)).splitlines()[0])) from None
         properties = document.get("properties") if isinstance(document, Mapping) else None
         self._defaults: Final[dict[str, object]] = {
             name: spec["default"]

@@ -5,8 +5,13 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
 _FORM: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s?(Z|z|[+-]\d\d:?\d\d)?)?"
+    r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s?(Z|z|[+-]\d\d:?\d\d)?)?",
+    re.ASCII,
 )
+
+# asyncpg takes the very last moment that Python knows for infinity; before 1900 lie only clients' empty values.
+_EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 def format_time(at: datetime) -> str:
@@ -26,7 +31,7 @@ def _zone(text: str | None) -> timezone:
 def parse_time(text: str) -> datetime:
     """An RFC 3339 time, aware and in UTC; without a zone it is taken as UTC, without a time as midnight.
 
-    Raises ValueError with a sentence for dates that do not exist and for other forms.
+    Raises ValueError with a sentence for dates that do not exist, for years before 1900, and for other forms.
     """
     match = _FORM.fullmatch(text)
     if match is None:
@@ -37,6 +42,9 @@ def parse_time(text: str) -> datetime:
             int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0),
             int((fraction or "").ljust(6, "0")[:6]), tzinfo=_zone(zone),
         )  # fmt: skip
-        return local.astimezone(UTC)
+        at = local.astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{text[:80]!r} does not exist: {error}") from None
+    if not _EARLIEST <= at <= _LATEST:
+        raise ValueError(f"{text[:80]!r} is too far away; use a time from {_EARLIEST:%Y-%m-%d} to {_LATEST:%Y-%m-%d}")
+    return at

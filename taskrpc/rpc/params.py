@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from taskrpc.core.definition import Name, Priority
+from taskrpc.core.definition import Name, Priority, shown
 from taskrpc.core.ids import ID_RULE, is_id
 from taskrpc.core.lifecycle import OUTCOMES, STATUSES
 from taskrpc.core.timestamps import parse_time
@@ -41,13 +41,13 @@ class Exact(BaseModel):
 
 def _well_formed(value: str) -> str:
     if not is_id(value):
-        raise ValueError(f"{ID_RULE}")
+        raise ValueError(f"{ID_RULE}, not {shown(value)}")
     return value
 
 
 def _time(value: object) -> object:
     if not isinstance(value, str):
-        raise ValueError("a time like 2023-05-04T15:30:43Z is expected")
+        raise ValueError(f"a time like 2023-05-04T15:30:43Z is expected, not {shown(value)}")
     return parse_time(value)
 
 

@@ -30,6 +30,7 @@ class Application:
     def __init__(self, rpc: RpcEndpoint, routes: Sequence[Route]) -> None:
         self._rpc = rpc
         self._router = Starlette(routes=list(routes), exception_handlers={404: _refuse, 405: _refuse})
+        self._router.router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`/rpc` goes straight to its endpoint, past the router and its middleware."""

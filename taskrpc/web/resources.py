@@ -46,7 +46,7 @@ def _paths(query: QueryParams, further: tuple[str, ...]) -> tuple[tuple[str, str
         raise invalid_params(unknown[0], f"is not known; use {', '.join(known)} or a path such as .status")
     if any("\0" in text for pair in query.multi_items() for text in pair):
         raise invalid_params("query", "NUL is not possible here")
-    return tuple((name[1:], value) for name, value in query.items() if name.startswith("."))
+    return tuple((name[1:], value) for name, value in query.multi_items() if name.startswith("."))
 
 
 def _bundle(resources: list[Resource], total: int) -> Resource:
