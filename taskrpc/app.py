@@ -23,7 +23,7 @@ from taskrpc.web import health
 from taskrpc.web.application import Application
 from taskrpc.web.resources import Resources
 from taskrpc.web.rpc_endpoint import RpcEndpoint
-from taskrpc.web.server import Server
+from taskrpc.web.server import DRAIN_SECONDS, Server
 from taskrpc.wire import yaml_reader
 
 if TYPE_CHECKING:
@@ -51,27 +51,42 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stop = asyncio.Event()
+        self._starting: asyncio.Timeout | None = None
 
     def stop(self) -> None:
-        """Begins the shutdown: waiting polls are answered, requests under way end, then the loops."""
+        """Begins the shutdown: waiting polls are answered, requests under way end, then the loops. One that still
+        starts ends at once."""
         self._stop.set()
+        if self._starting is not None:
+            self._starting.reschedule(asyncio.get_running_loop().time())
 
     async def run(self, on_ready: Callable[[Running], None]) -> None:
         """Starts everything, tells `on_ready`, serves, drains. Raises TaskRpcError for what cannot be started."""
         listening = _listen(self._settings)
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(listening.close)
-            embedded, url = None, self._settings.database_url
-            if url is None:
-                from taskrpc.store.embedded import EmbeddedPostgres  # noqa: PLC0415  (it runs on Linux only)
-
-                embedded = await stack.enter_async_context(EmbeddedPostgres(self._settings.data_dir))
-                url = embedded.url
-            await _prepare(url)
-            database = Database(url)
-            await database.open()
-            stack.push_async_callback(database.close)
+            try:
+                async with asyncio.timeout(None) as self._starting:
+                    database, embedded = await self._start(stack)
+            except TimeoutError:
+                if not self._stop.is_set():
+                    raise
+                return
+            finally:
+                self._starting = None
             await self._run_group(database, embedded, listening, on_ready)
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> "tuple[Database, EmbeddedPostgres | None]":
+        embedded, url = None, self._settings.database_url
+        if url is None:
+            from taskrpc.store.embedded import EmbeddedPostgres  # noqa: PLC0415  (it runs on Linux only)
+
+            embedded = await stack.enter_async_context(EmbeddedPostgres(self._settings.data_dir))
+            url = embedded.url
+        database = Database(url)
+        stack.push_async_callback(database.close)
+        await _prepare(database)
+        return database, embedded
 
     async def _run_group(
         self,
@@ -81,7 +96,7 @@ class Service:
         on_ready: Callable[[Running], None],
     ) -> None:
         try:
-            async with asyncio.TaskGroup() as group:
+            async with asyncio.timeout(None) as patience, asyncio.TaskGroup() as group:
                 parts = build(self._settings, database, group.create_task)
                 await _load_definitions(parts)
                 loops = [group.create_task(loop) for loop in parts.loops()]
@@ -95,6 +110,9 @@ class Service:
                 await serving
                 for loop in loops:
                     loop.cancel()
+                patience.reschedule(asyncio.get_running_loop().time() + DRAIN_SECONDS)
+        except TimeoutError:
+            log.warning("stopped while statements were under way: whoever waited for them was told to call again")
         except BaseExceptionGroup as failures:
             refusal = failures.exceptions[0]
             if isinstance(refusal, TaskRpcError):
@@ -151,14 +169,14 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def _prepare(url: str) -> None:
-    """Applies migrations; a database that is not there yet is waited for."""
+async def _prepare(database: Database) -> None:
+    """Applies migrations and connects; a database that is not there yet is waited for."""
     deadline = asyncio.get_running_loop().time() + _PATIENCE_AT_START_SECONDS
     while True:
         try:
-            for name in await migrate(url):
+            for name in await migrate(database.url):
                 log.info("migration %s applied", name)
-            return
+            return await database.open()
         except (
             OSError,
             TimeoutError,

@@ -77,6 +77,11 @@ def unavailable(reason: str) -> TaskRpcError:
     return TaskRpcError("unavailable", f"{reason}; nothing was done, try again", {"retryAfter": 1})
 
 
+def _terminate(connection: Connection) -> None:
+    with suppress(asyncpg.InterfaceError):  # one that is closed already has left the pool's proxy
+        connection.terminate()
+
+
 async def _keep(_: Connection) -> None:
     """Instead of the pool's reset: the queue's connections never leave anything behind."""
 
@@ -163,7 +168,9 @@ class Database:
             if self._back.is_set() and await self._probe():
                 continue  # a connection broke, no more
             self._back.clear()
-            while not await self._probe():
+            while True:
+                if await self._probe():
+                    break
                 await asyncio.sleep(_PROBE_SECONDS)
             self._back.set()
             log.info("the database can be reached again")
@@ -197,9 +204,11 @@ class Database:
         except asyncpg.ReadOnlySQLTransactionError as error:
             self._refused(error)
             raise unavailable("The database takes no writes") from error
+        except asyncio.CancelledError:
+            _terminate(connection)  # else the pool waits for the end of the statement
+            raise
         except _LOST as error:
-            with suppress(asyncpg.InterfaceError):  # one that is closed already has left the pool's proxy
-                connection.terminate()
+            _terminate(connection)
             self._doubt.set()
             raise ConnectionLost(process_id) from error
         finally:

@@ -1,5 +1,6 @@
 """`POST /rpc` as a plain ASGI callable: bytes to calls, calls to the table of methods, answers to bytes."""
 
+import asyncio
 import logging
 import time
 from dataclasses import dataclass
@@ -80,6 +81,9 @@ class RpcEndpoint:
                 reply = await self._answered(request, caller, codec)
             except TaskRpcError as error:
                 reply = refusal_reply(error, codec)
+            except asyncio.CancelledError:  # of the request's own task, when the server stops and waits no longer
+                await send_reply(send, _abandoned(request, codec), request_id)
+                return
             if caller.is_gone:
                 return
             await send_reply(send, reply, request_id)
@@ -115,6 +119,17 @@ class RpcEndpoint:
         status, body = envelope.respond(request, answers)
         headers = () if request.is_batch or not isinstance(results[0], TaskRpcError) else retry_after(results[0])
         return Reply(status, None if status == 204 else codec.encode(body), codec.content_type, headers)
+
+
+def _abandoned(request: envelope.Request | None, codec: Codec) -> Reply:
+    """The answer to a request whose statements are still under way when the server stops."""
+    error = TaskRpcError(
+        "outcome-unknown", "This server stopped before it knew what became of the call: repeat it", {"retryAfter": 1}
+    )
+    if request is None:
+        return refusal_reply(error, codec)
+    status, body = envelope.respond(request, [envelope.failure(call, error) for call in request.calls])
+    return Reply(status, None if status == 204 else codec.encode(body), codec.content_type, retry_after(error))
 
 
 async def _hang_up(receive: Receive) -> None:
