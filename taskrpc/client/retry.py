@@ -2,8 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
-_BACK_SOON = frozenset({502, 503, 504})
+_BACK_SOON: Final = frozenset({502, 503, 504})
+# A server that asks for more is asked again nevertheless.
+_LONGEST_RETRY_AFTER: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,5 +35,5 @@ class RetryPolicy:
         `jitter` a random number in 0…1, which spreads callers that failed together.
         """
         backoff = min(self.longest_delay, self.first_delay * 2.0 ** min(attempt - 1, 32))
-        delay = max(backoff * (0.5 + jitter / 2), retry_after)
+        delay = max(backoff * (0.5 + jitter / 2), min(retry_after, _LONGEST_RETRY_AFTER))
         return delay if elapsed + delay <= self.budget else None

@@ -24,7 +24,8 @@ class Execution:
     """Starts the task, runs its function, keeps it alive meanwhile and delivers what came of it.
 
     An execution that the service no longer takes for the current one is abandoned quietly: its async function
-    is cancelled, a sync one is asked to stop, and what it returns is thrown away.
+    is cancelled, a sync one is asked to stop, and what it returns is thrown away. `started` says whether the
+    function may have begun.
     """
 
     def __init__(self, client: AsyncClient, handler: Handler, resource: dict[str, Any]) -> None:
@@ -35,11 +36,13 @@ class Execution:
         self._resource = resource
         self._outbox = Outbox()
         self._abandoned = False
+        self.started = False
 
     async def run(self) -> None:
         """The whole course; raises nothing but `CancelledError`, before which the task is handed back."""
         try:
             started = await self._client.start(self._id, self._exec_id)
+            self.started = True
             ending = await self._work(started)
             if ending is not None:
                 await self._end(ending)

@@ -1,15 +1,21 @@
 """The executor as a program uses it: functions registered for definitions, and a process that runs them."""
 
 import asyncio
+import logging
 import signal
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from taskrpc.client import AsyncClient, RetryPolicy
 
 from .handler import Handler
 from .runtime import Runtime
 from .task import Task
+
+logger = logging.getLogger("taskrpc.executor")
+
+# A connection that swallows everything must not cost a task its heartbeats: it is given up and made anew.
+_TIMEOUT: Final = 15.0
 
 Function = TypeVar("Function", bound=Callable[[Task], Any])
 
@@ -69,7 +75,8 @@ class Executor:
         if not self._handlers:
             raise ValueError("the executor has no function: register one with @executor.task(definition)")
         retry = RetryPolicy.persistent()
-        async with AsyncClient(self._url, api_key=self._api_key, retry=retry) as client:
+        async with AsyncClient(self._url, api_key=self._api_key, timeout=_TIMEOUT, retry=retry) as client:
+            logger.info("carrying out %s for %s", ", ".join(self._handlers), self._url)
             runtime = Runtime(client, self._handlers, grace=self._grace, poll_timeout=self._poll_timeout)
             self._running = asyncio.get_running_loop(), runtime
             try:

@@ -40,7 +40,9 @@ class Failure:
     @classmethod
     def of(cls, error: BaseException) -> "Failure":
         """A `TaskRpcError` keeps its own type and data; of others the class is the type."""
-        trace = "".join(traceback.format_exception(error))[-_LONGEST_TRACEBACK:]
+        # Without the frame of the runtime that called the function.
+        frames = error.__traceback__.tb_next if error.__traceback__ else None
+        trace = "".join(traceback.format_exception(type(error), error, frames))[-_LONGEST_TRACEBACK:]
         if isinstance(error, TaskRpcError):
             described = error.to_wire()
         else:

@@ -31,7 +31,7 @@ class Runtime:
         self._grace = grace
         self._poll_timeout = poll_timeout
         self._slots = Slots({name: handler.concurrency for name, handler in handlers.items()})
-        self._executions: set[asyncio.Task[None]] = set()
+        self._executions: dict[asyncio.Task[None], Execution] = {}
         self._draining = asyncio.Event()
         self._refusal: TaskRpcError | None = None
         self._patience: asyncio.Timeout | None = None
@@ -83,22 +83,26 @@ class Runtime:
     def _begin(self, resource: dict[str, Any], executions: asyncio.TaskGroup) -> None:
         handler = self._handlers[resource["definition"]]
         self._slots.take(handler.definition)
-        execution = executions.create_task(Execution(self._client, handler, resource).run())
-        self._executions.add(execution)
-        execution.add_done_callback(lambda done: self._over(done, handler))
+        execution = Execution(self._client, handler, resource)
+        run = executions.create_task(execution.run())
+        self._executions[run] = execution
+        run.add_done_callback(lambda run: self._over(run, handler))
 
-    def _over(self, execution: asyncio.Task[None], handler: Handler) -> None:
-        self._executions.discard(execution)
+    def _over(self, run: asyncio.Task[None], handler: Handler) -> None:
+        del self._executions[run]
         self._slots.give_back(handler.definition)
 
     async def _let_finish(self) -> None:
+        for run, execution in self._executions.items():
+            if not execution.started:
+                run.cancel()
         logger.info("draining: %d tasks have %g s to finish", len(self._executions), self._grace)
         try:
             async with asyncio.timeout(self._grace) as self._patience:
                 while self._executions:
                     await asyncio.wait(self._executions)
         except TimeoutError:
-            for execution in self._executions:
-                execution.cancel()
+            for run in self._executions:
+                run.cancel()
         finally:
             self._patience = None

@@ -114,6 +114,12 @@ def test_the_last_503_gives_its_own_error() -> None:
         read_result(Request("awf.task/status", {}), answer)
 
 
+def test_a_pause_without_measure_is_cut_short() -> None:
+    busy = Reply(503, b"{}", retry_after=1e9)
+    _, pauses = run(lambda attempt: busy if attempt == 1 else OK, RetryPolicy.persistent())
+    assert pauses == [60.0]
+
+
 def test_a_persistent_policy_outlasts_any_outage_and_a_defect() -> None:
     answer, pauses = run(lambda attempt: Reply(500, b"") if attempt < 500 else OK, RetryPolicy.persistent())
     assert answer.repeated

@@ -104,6 +104,24 @@ async def test_what_outlasts_the_grace_period_is_handed_back(url: str, client: A
         assert "execId" not in resource
 
 
+async def test_what_is_not_started_yet_is_handed_back_at_once(url: str, client: AsyncClient, gate: Gate) -> None:
+    async with cutting_proxy(url) as proxy:
+        proxy.choose = lambda request: Fault.REFUSED if b"awf.task/start" in request else Fault.NONE
+        executor = Executor(proxy.url, grace=1000.0)
+        executor.task(DEFINITION)(gate)
+        id = await create(client)
+        async with serving(executor) as serve:
+
+            async def tried() -> bool:
+                return any(b"awf.task/start" in request for request in proxy.requests)
+
+            await until(tried)
+            executor.drain()
+            await asyncio.wait_for(serve, DEADLINE)
+    assert (await resource_of(client, id))["status"] == "ready"
+    assert gate.runs == {}
+
+
 async def test_cancelling_the_executor_hands_its_tasks_back(url: str, client: AsyncClient, gate: Gate) -> None:
     executor = Executor(url)
     executor.task(DEFINITION)(gate)
