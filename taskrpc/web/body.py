@@ -1,6 +1,7 @@
 """Reading a request's body within a limit of bytes and of time, which the HTTP server does not watch."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 BYTE_SECONDS: Final = 10.0
 BODY_SECONDS: Final = 60.0
+QUIET_SECONDS: Final = 2.0
+MOST_DISCARDED: Final = 64 * 2**20
 
 
 class Hangup(Exception):
@@ -25,7 +28,7 @@ def headers_of(scope: Scope) -> dict[bytes, bytes]:
 
 
 async def read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes:
-    """The whole body. Raises `body-too-large` without reading on, `request-timeout`, or Hangup."""
+    """The whole body. Raises `body-too-large` as soon as that is known, `request-timeout`, or Hangup."""
     length = headers.get(b"content-length")
     if length is not None and int(length) > limit:
         raise _too_large(limit)
@@ -41,6 +44,19 @@ async def read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -
         if len(chunks) > limit:
             raise _too_large(limit)
     return bytes(chunks)
+
+
+async def discard_rest(receive: Receive) -> None:
+    """Reads on and forgets what is read: until nothing comes for QUIET_SECONDS, and at most MOST_DISCARDED bytes.
+
+    A client that is cut off while it sends never sees why, and sends the same again.
+    """
+    left = MOST_DISCARDED
+    with contextlib.suppress(TaskRpcError, Hangup, TimeoutError):
+        async with asyncio.timeout(BODY_SECONDS):
+            while left > 0:
+                message = await _next(receive, QUIET_SECONDS)
+                left = left - len(message.get("body", b"")) if message.get("more_body", False) else 0
 
 
 async def _next(receive: Receive, seconds: float) -> Message:

@@ -8,10 +8,10 @@ from typing import Final
 
 from taskrpc.core.ids import uuid7
 from taskrpc.engine.caller import Caller
-from taskrpc.errors import TaskRpcError
+from taskrpc.errors import HTTP_STATUS, TaskRpcError
 from taskrpc.rpc.batch import Answer, Entry, carry_out, carry_out_one
 from taskrpc.rpc.services import Context, Services
-from taskrpc.web.body import Hangup, Receive, Scope, Send, headers_of, read_body
+from taskrpc.web.body import Hangup, Receive, Scope, Send, discard_rest, headers_of, read_body
 from taskrpc.wire import envelope
 from taskrpc.wire.codecs import JSON, Codec, request_codec, response_codec
 
@@ -47,8 +47,8 @@ def retry_after(error: TaskRpcError) -> tuple[tuple[bytes, bytes], ...]:
     return () if seconds is None else ((b"retry-after", str(seconds).encode()),)
 
 
-async def send_reply(send: Send, reply: Reply, request_id: bytes) -> None:
-    """Sends a whole response."""
+async def send_reply(send: Send, reply: Reply, request_id: bytes, receive: Receive) -> None:
+    """Sends a whole response, and lets a client whose body is too large send on until it has seen it."""
     body = reply.body or b""
     headers = [(b"x-request-id", request_id), *reply.headers]
     if reply.body is not None:
@@ -57,6 +57,10 @@ async def send_reply(send: Send, reply: Reply, request_id: bytes) -> None:
             (b"content-length", str(len(body)).encode()),
         ]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    if reply.status == HTTP_STATUS["body-too-large"]:
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await discard_rest(receive)
+        body = b""
     await send({"type": "http.response.body", "body": body})
 
 
@@ -82,11 +86,11 @@ class RpcEndpoint:
             except TaskRpcError as error:
                 reply = refusal_reply(error, codec)
             except asyncio.CancelledError:  # of the request's own task, when the server stops and waits no longer
-                await send_reply(send, _abandoned(request, codec), request_id)
+                await send_reply(send, _abandoned(request, codec), request_id, receive)
                 return
             if caller.is_gone:
                 return
-            await send_reply(send, reply, request_id)
+            await send_reply(send, reply, request_id, receive)
             caller.delivered()
             _log_request(request, reply, request_id, time.perf_counter() - began)
         except Hangup:
