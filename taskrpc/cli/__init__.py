@@ -2,7 +2,7 @@
 
 import typer
 
-from taskrpc.cli import doctor, migrate, serve
+from taskrpc.cli import call, demo, doctor, migrate, serve, work
 
 app = typer.Typer(
     name="taskrpc",
@@ -11,7 +11,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (serve, migrate, doctor):
+for part in (serve, demo, call, work, migrate, doctor):
     part.command(app)
 
 

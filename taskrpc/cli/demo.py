@@ -124,11 +124,11 @@ async def _demo(settings: Settings, inputs: Sequence[Input], exit: bool) -> bool
         tasks = {await _create(client, name, input): input.resource_type for input in inputs}
         succeeded = await show_progress(client, tasks, console)
         await _tell_imported(service.database_url, console)
-        if exit:
-            return succeeded
         first = inputs[0]
         hint = _TRY.format(url=service.url, definition=name, input=first.url, resource_type=first.resource_type)
         console.print(hint, markup=False, highlight=False, soft_wrap=True)
+        if exit:
+            return succeeded
         console.print("Ctrl-C ends it.")
         await asyncio.Event().wait()
         return succeeded
