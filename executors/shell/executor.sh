@@ -5,6 +5,7 @@ url=${TASKRPC_URL:-http://127.0.0.1:8080}/rpc
 definition=${1:?usage: executor.sh DEFINITION COMMAND [ARGUMENT …]} && shift
 execution='' # "id: …" and "execId: …" while a task is held
 dir=$(mktemp -d) && trap '[[ $BASHPID != $$ ]] || rm -rf "$dir"' EXIT
+exec {never}<> <(:) # to read from it is a sleep that ends with its process
 printf '%s\n' 'content-type: text/yaml' 'accept: text/yaml' ${TASKRPC_KEY:+"x-api-key: $TASKRPC_KEY"} >"$dir/headers"
 
 # rpc METHOD PARAMS: leaves the answer in $answer; status 1 is an error of the service, 2 no answer at all.
@@ -45,7 +46,7 @@ while :; do
   timeout=$(sed -n 's/^    inProgressTimeout: //p' <<<"$answer")
   "$@" <<<"$resource" >"$dir/output" 2>"$dir/errors" &
   command=$!
-  while sleep "$((timeout / 3000)).$(printf %03d $((timeout / 3 % 1000)))"; do
+  until read -rt "$((timeout / 3000)).$(printf %03d $((timeout / 3 % 1000)))" -u "$never"; do
     change notify 'notification: heartbeat' || [[ $? == 2 ]] || kill "$command" # the task is not ours any more
   done >/dev/null &
   heartbeat=$! status=0

@@ -1,6 +1,8 @@
 """The executor in bash and curl, as a real process against the real service."""
 
 import asyncio
+import contextlib
+import os
 import signal
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
@@ -57,6 +59,23 @@ async def test_a_command_that_fails_fails_the_task(url: str, client: AsyncClient
         resource = await done(client, await create(client))
     assert resource["outcome"] == "failed"
     assert resource["error"] == {"status": 3, "message": "no: paper"}
+
+
+async def test_no_process_is_left_behind(url: str, client: AsyncClient) -> None:
+    process = await asyncio.create_subprocess_exec(
+        SCRIPT, DEFINITION, "true", env={"TASKRPC_URL": url, "PATH": PATH}, start_new_session=True
+    )
+    await done(client, await create(client))
+    process.terminate()
+    await asyncio.wait_for(process.wait(), DEADLINE)
+
+    async def group_is_gone() -> bool:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 0)
+            return False
+        return True
+
+    await until(group_is_gone)
 
 
 async def test_heartbeats_keep_the_task_alive(url: str, client: AsyncClient, tmp_path: Path) -> None:
