@@ -44,8 +44,7 @@ while :; do
   resource=$(awk '!n && /^ *- / { n = index($0, "-") + 1; sub("-", " ") } n { print substr($0, n + 1) }' <<<"$answer")
   execution=$(grep -E '^(id|execId): ' <<<"$resource") && change start || continue
   timeout=$(sed -n 's/^    inProgressTimeout: //p' <<<"$answer")
-  "$@" <<<"$resource" >"$dir/output" 2>"$dir/errors" &
-  command=$!
+  "$@" <<<"$resource" >"$dir/output" 2>"$dir/errors" & command=$!
   until read -rt "$((timeout / 3000)).$(printf %03d $((timeout / 3 % 1000)))" -u "$never"; do
     change notify 'notification: heartbeat' || [[ $? == 2 ]] || kill "$command" # the task is not ours any more
   done >/dev/null &

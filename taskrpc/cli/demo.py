@@ -27,7 +27,7 @@ _ORDER: Final = ("Organization", "Practitioner", "Patient", "Encounter", "Observ
 _PORTS_TRIED: Final = 100
 
 _TRY: Final = """\
-The service runs. Create a task yourself:
+{lead}:
 
 curl -s {url}/rpc -H 'content-type: text/yaml' --data-binary @- <<'END'
 method: awf.task/create-and-execute
@@ -125,7 +125,8 @@ async def _demo(settings: Settings, inputs: Sequence[Input], exit: bool) -> bool
         succeeded = await show_progress(client, tasks, console)
         await _tell_imported(service.database_url, console)
         first = inputs[0]
-        hint = _TRY.format(url=service.url, definition=name, input=first.url, resource_type=first.resource_type)
+        lead = "With the service running (taskrpc serve), try next" if exit else "The service runs; try next"
+        hint = _TRY.format(lead=lead, url=service.url, definition=name, input=first.url, resource_type=first.resource_type)
         console.print(hint, markup=False, highlight=False, soft_wrap=True)
         if exit:
             return succeeded
