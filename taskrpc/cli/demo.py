@@ -126,8 +126,9 @@ async def _demo(settings: Settings, inputs: Sequence[Input], exit: bool) -> bool
         await _tell_imported(service.database_url, console)
         first = inputs[0]
         lead = "With the service running (taskrpc serve), try next" if exit else "The service runs; try next"
-        hint = _TRY.format(lead=lead, url=service.url, definition=name, input=first.url, resource_type=first.resource_type)
-        console.print(hint, markup=False, highlight=False, soft_wrap=True)
+        hint = {"definition": name, "input": first.url, "resource_type": first.resource_type}
+        text = _TRY.format(lead=lead, url=service.url, **hint)
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
         if exit:
             return succeeded
         console.print("Ctrl-C ends it.")
