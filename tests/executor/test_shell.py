@@ -63,7 +63,7 @@ async def test_a_command_that_fails_fails_the_task(url: str, client: AsyncClient
 
 async def test_no_process_is_left_behind(url: str, client: AsyncClient) -> None:
     process = await asyncio.create_subprocess_exec(
-        SCRIPT, DEFINITION, "true", env={"TASKRPC_URL": url, "PATH": PATH}, start_new_session=True
+        SCRIPT, DEFINITION, "sleep", "0.3", env={"TASKRPC_URL": url, "PATH": PATH}, start_new_session=True
     )
     await done(client, await create(client))
     process.terminate()
