@@ -76,7 +76,7 @@ class Rpc:
 
     async def get(self, path: str, **query: str) -> Reply:
         """Reading over plain HTTP; `query` may have names with leading dots through `**{".status": …}`."""
-        response = await self._http.get(path, params=query)
+        response = await self._http.get(path, params=query or None)
         return Reply(response.status_code, response.headers, JSON.decode(response.content))
 
     async def create(self, definition: str = "test/task", **further: Any) -> Any:

@@ -71,7 +71,7 @@ class Reading:
         """One resource; raises `not-found`."""
         rows = await self._database.read("tasks_by_id", [task_id]) if is_id(task_id) else []
         if not rows or rows[0]["kind"] not in kinds:
-            raise TaskRpcError("not-found", f"There is no such resource: {task_id[:80]}")
+            raise TaskRpcError("not-found", f"There is no such resource: {task_id[:80]!r}")
         return task_resource(rows[0])
 
     async def history(self, task_id: str) -> list[Resource]:
@@ -86,7 +86,7 @@ class Reading:
             rows = await self._database.read("log_entry", task_id, int(number))
             if rows:
                 return log_resource(rows[0])
-        raise TaskRpcError("not-found", f"There is no such resource: {entry_id[:80]}")
+        raise TaskRpcError("not-found", f"There is no such resource: {entry_id[:80]!r}")
 
     async def log(self, paths: tuple[tuple[str, str], ...], page: Page) -> tuple[list[Resource], int]:
         """One page of the log, and how many entries there are (counted up to MOST_COUNTED)."""

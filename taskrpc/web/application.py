@@ -18,7 +18,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == 405:
         refusal = TaskRpcError("method-not-allowed", f"{request.method} is not possible here; use GET")
     else:
-        refusal = TaskRpcError("not-found", f"There is nothing at {request.url.path[:200]}")
+        refusal = TaskRpcError("not-found", f"There is nothing at {request.url.path[:200]!r}")
     reply = refusal_reply(refusal, JSON)
     headers = {"allow": "GET"} if refusal.type == "method-not-allowed" else {}
     return Response(reply.body, reply.status, headers, JSON.content_type)
