@@ -40,7 +40,7 @@ with x as materialized (
 ), fit as materialized (
     select x.n, x.call_id, t.id, t.status, t.held, d.run_timeout, d.retention, t.status = 'in-progress' as runs
     from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
-    where t.status <> 'done' and t.kind = 'task' and t.call_id is distinct from x.call_id
+    where t.status <> 'done' and t.kind = 'task' and (t.call, t.call_id) is distinct from ('stop', x.call_id)
         and (t.gate is not null or t.queue_gate is not null) = $3
     order by t.id
     for update of t skip locked
@@ -91,7 +91,7 @@ with x as materialized (
     from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
     cross join lateral taskrpc.newest_limits(t.name) newest
     where t.status = 'done' and t.outcome in ('failed', 'canceled') and t.kind = 'task'
-        and t.call_id is distinct from x.call_id
+        and (t.call, t.call_id) is distinct from ('retry', x.call_id)
         and (newest.concurrency_limit is not null or newest.queue_limit is not null) = $3
     order by t.id
     for update of t skip locked

@@ -46,7 +46,7 @@ with x as materialized (
     select x.n, x.call_id, x.progress, x.detail, t.id, t.status, d.run_timeout
     from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
     where t.exec_id = x.exec_id and t.status = 'in-progress'
-        and t.call_id is distinct from x.call_id
+        and (t.call, t.call_id) is distinct from ('notify', x.call_id)
     order by t.id
     for update of t skip locked
 ), changed as (
@@ -83,7 +83,7 @@ with x as materialized (
         case when x.append then taskrpc.appended(t.feedback, x.feedback) else x.feedback end as feedback
     from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
     where t.exec_id = x.exec_id and t.status = 'in-progress'
-        and t.call_id is distinct from x.call_id
+        and (t.call, t.call_id) is distinct from ('feedback', x.call_id)
         and (not x.append or octet_length(taskrpc.appended(t.feedback, x.feedback)) <= $6)
     order by t.id
     for update of t skip locked
