@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from taskrpc.errors import TaskRpcError
-from taskrpc.web.body import Receive, Scope, Send
+from taskrpc.web.body import Receive, Scope, Send, request_id_of
 from taskrpc.web.rpc_endpoint import RpcEndpoint, refusal_reply
 from taskrpc.wire.codecs import JSON
 
@@ -20,7 +20,9 @@ async def _refuse(request: Request, error: Exception) -> Response:
     else:
         refusal = TaskRpcError("not-found", f"There is nothing at {request.url.path[:200]!r}")
     reply = refusal_reply(refusal, JSON)
-    headers = {"allow": "GET"} if refusal.type == "method-not-allowed" else {}
+    headers = {"x-request-id": request_id_of(request.scope).decode("latin-1")}
+    if refusal.type == "method-not-allowed":
+        headers["allow"] = "GET"
     return Response(reply.body, reply.status, headers, JSON.content_type)
 
 

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
+from taskrpc.core.ids import uuid7
 from taskrpc.errors import TaskRpcError
 
 Scope = MutableMapping[str, Any]
@@ -25,6 +26,11 @@ class Hangup(Exception):
 def headers_of(scope: Scope) -> dict[bytes, bytes]:
     """The request's headers; names are in lower case, the last of equal ones counts."""
     return dict(scope["headers"])
+
+
+def request_id_of(scope: Scope) -> bytes:
+    """The request's `X-Request-Id`, cut to 100 bytes, or a new one: it is echoed, and stands in the log."""
+    return headers_of(scope).get(b"x-request-id", b"")[:100] or uuid7().encode()
 
 
 async def read_body(receive: Receive, headers: dict[bytes, bytes], limit: int) -> bytes:

@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from taskrpc.core.ids import uuid7
 from taskrpc.core.model import Resource
 from taskrpc.engine.reading import Filter, Page, Reading
 from taskrpc.errors import TaskRpcError, invalid_params
+from taskrpc.web.body import request_id_of
 from taskrpc.web.rpc_endpoint import refusal_reply, retry_after
 from taskrpc.wire.codecs import JSON, Codec, response_codec
 
@@ -106,7 +106,7 @@ def _answering(read: Callable[[Request], Awaitable[Resource]]) -> Callable[[Requ
     """A handler for Starlette: the resource, or the error, in the format that the client accepts."""
 
     async def handle(request: Request) -> Response:
-        request_id = {"x-request-id": request.headers.get("x-request-id", uuid7())[:100]}
+        request_id = {"x-request-id": request_id_of(request.scope).decode("latin-1")}
         codec: Codec = JSON
         try:
             accept = request.headers.get("accept")

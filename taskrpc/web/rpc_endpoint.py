@@ -6,12 +6,11 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from taskrpc.core.ids import uuid7
 from taskrpc.engine.caller import Caller
 from taskrpc.errors import HTTP_STATUS, TaskRpcError
 from taskrpc.rpc.batch import Answer, Entry, carry_out, carry_out_one
 from taskrpc.rpc.services import Context, Services
-from taskrpc.web.body import Hangup, Receive, Scope, Send, discard_rest, headers_of, read_body
+from taskrpc.web.body import Hangup, Receive, Scope, Send, discard_rest, headers_of, read_body, request_id_of
 from taskrpc.wire import envelope
 from taskrpc.wire.codecs import JSON, Codec, request_codec, response_codec
 
@@ -75,7 +74,7 @@ class RpcEndpoint:
         """Answers one request; see docs/protocol.md."""
         began = time.perf_counter()
         headers = headers_of(scope)
-        request_id = headers.get(b"x-request-id", b"")[:100] or uuid7().encode()
+        request_id = request_id_of(scope)
         caller = Caller(lambda: _hang_up(receive))
         request: envelope.Request | None = None
         try:

@@ -71,7 +71,7 @@ class Target:
         assert await self.state() == before
         assert self.complaints == []
 
-    async def answer(self, body: bytes, headers: Mapping[str, str] = JSON_TYPE) -> Reply:
+    async def answer(self, body: bytes, headers: Mapping[str, Any] = JSON_TYPE) -> Reply:
         """What POST /rpc answers to a bad body."""
         async with self.unharmed():
             return await self.rpc.send(body, dict(headers))

@@ -27,7 +27,7 @@ TASKS: Final = {
     "failed": ("done", "failed"),
     "canceled": ("done", "canceled"),
 }
-OF_EXECUTION: Final = {
+OF_EXECUTION: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "start": ("requested", {}),
     "notify": ("in-progress", {"notification": "heartbeat"}),
     "feedback": ("in-progress", {"feedback": 1}),
