@@ -27,13 +27,24 @@ MOST_LISTED: Final = 1000
 _MOST_DEFINITIONS: Final = 1000
 
 
-class Tolerant(BaseModel):
+class Params(BaseModel):
+    """Parameters, or a part of them: what is null counts as absent."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: object) -> object:
+        if isinstance(value, dict) and None in value.values():
+            return {key: item for key, item in value.items() if item is not None}
+        return value
+
+
+class Tolerant(Params):
     """Params of the six methods that executors of the original API use: what is not known is ignored."""
 
     model_config = ConfigDict(extra="ignore", populate_by_name=False)
 
 
-class Exact(BaseModel):
+class Exact(Params):
     """Params of all other methods: what is not known is a mistake."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=False)
@@ -242,7 +253,7 @@ class ListOf(Exact):
     page: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 1
 
 
-class PutDefinition(BaseModel):
+class PutDefinition(Params):
     """`awf.definition/put`: the fields of a definition with its id."""
 
     model_config = ConfigDict(extra="allow")

@@ -28,10 +28,9 @@ class Method:
     hands_out: Callable[[Any], bool]
 
     def parse(self, params: Mapping[str, object]) -> BaseModel:
-        """Typed params; one that is null counts as absent. Raises `invalid-params` with every mistake."""
-        given = {key: value for key, value in params.items() if value is not None}
+        """Typed params. Raises `invalid-params` with every mistake."""
         try:
-            return self.params.model_validate(given)
+            return self.params.model_validate(params)
         except ValidationError as error:
             raise invalid(error) from None
 

@@ -117,9 +117,11 @@ async def _gates(connection: Connection) -> list[Finding]:
 async def _vacuum(connection: Connection) -> list[Finding]:
     findings = []
     for row in await connection.fetch(SQL["xmin_holders"]):
-        old = (row["seconds"] or 0) > _OLD_XMIN_SECONDS or row["seconds"] is None
+        hidden = row["is_session"] and row["seconds"] is None
+        old = (row["seconds"] or 0) > _OLD_XMIN_SECONDS or (row["seconds"] is None and not hidden)
         text = f"{row['holder']} holds back {row['transactions']} transactions"
         text += f" for {row['seconds']:.0f} s" if row["seconds"] is not None else ""
+        text += " (grant pg_monitor to see for how long)" if hidden else ""
         remedy = "end it: dead rows stay, and claims become slow" if old else None
         findings.append(Finding("vacuum", text, not old, remedy))
     rows = await connection.fetch(SQL["dead_rows"])
