@@ -82,6 +82,7 @@ def _connect(parts: Parts) -> None:
     parts.database.on_return(lambda: parts.dispatcher.wake(None))
     parts.database.on_return(parts.reaper.poke)
     parts.database.on_return(parts.hints.look_for_results.set)
+    parts.results.on_waiting(parts.hints.waiting_for_end)
     if parts.settings.notify:
         parts.hints.hub = Hub(parts.database.url, parts.hints)
         parts.signals.subscribe(parts.hints.hub.queued, parts.hints.hub.ended)

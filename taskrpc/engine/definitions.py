@@ -42,9 +42,15 @@ class Definitions:
 
     async def look(self) -> float:
         """Reads the definitions again if there is a newer revision."""
-        if await self._store.newest_rev() != self._newest:
-            await self.reload()
+        await self.refresh()
         return REFRESH_SECONDS
+
+    async def refresh(self) -> bool:
+        """As `look`; answers whether there was a newer revision."""
+        if await self._store.newest_rev() == self._newest:
+            return False
+        await self.reload()
+        return True
 
     async def reload(self) -> None:
         """Reads all definitions."""

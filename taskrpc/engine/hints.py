@@ -44,10 +44,15 @@ class Hints:
             wanted.add("ended")
         return wanted
 
-    def waiting_began(self) -> None:
-        """A caller is about to wait."""
+    def waiting_for_tasks(self) -> None:
+        """A caller begins to wait for tasks."""
         if self.hub is not None:
-            self.hub.interest()
+            self.hub.interest("queued")
+
+    def waiting_for_end(self) -> None:
+        """A caller begins to wait for the end of a task."""
+        if self.hub is not None:
+            self.hub.interest("ended")
 
     def put_definitions(self) -> None:
         """Definitions were changed through this server."""

@@ -1,7 +1,7 @@
 """Waiting for the end of tasks: callers stand in memory, and cost no connection."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from taskrpc.engine.caller import Caller
@@ -17,6 +17,11 @@ class Results:
         self._database = database
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._draining = False
+        self._on_waiting: list[Callable[[], None]] = []
+
+    def on_waiting(self, react: Callable[[], None]) -> None:
+        """Has `react` called whenever somebody begins to wait."""
+        self._on_waiting.append(react)
 
     @property
     def waiting(self) -> int:
@@ -29,6 +34,8 @@ class Results:
             return
         future = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(task_id, set()).add(future)
+        for react in self._on_waiting:
+            react()
         try:
             await asyncio.wait((future, caller.watch()), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -63,8 +63,13 @@ class Tasks:
         """The row of the new task. Raises `task-already-exists`, `invalid-params`, `queue-limit-reached`, …"""
         call_id, task_id = uuid7(), request.id or uuid7()
         while True:
-            definition = self._definitions.of_task(request.definition)
-            outcome = await self._creations.submit(_new_task(request, definition, task_id, call_id))
+            try:
+                task = _new_task(request, self._definitions.of_task(request.definition), task_id, call_id)
+            except TaskRpcError:
+                if not await self._definitions.refresh():
+                    raise
+                continue
+            outcome = await self._creations.submit(task)
             if isinstance(outcome, Created):
                 return outcome.row
             if isinstance(outcome, Exists):

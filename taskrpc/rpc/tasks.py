@@ -22,7 +22,7 @@ def _resource(row: Row) -> Resource:
 async def _poll(services: Services, context: Context, poll: p.Poll, wait_ms: int) -> list[Resource]:
     seconds = wait_ms / 1000 if context.may_wait else 0
     if seconds:
-        services.hints.waiting_began()
+        services.hints.waiting_for_tasks()
     rows = await services.dispatcher.poll(poll.queues, poll.max_batch_size, seconds, poll.start, context.caller)
     context.handed_out = context.handed_out or bool(rows)
     return [task_resource(row) for row in rows]
@@ -152,8 +152,6 @@ async def retry(services: Services, context: Context, params: p.OfTask) -> Resou
 async def result(services: Services, context: Context, params: p.Result) -> Resource:
     """Waits until a task is done, at most `timeout` ms; answers it as it then is."""
     seconds = params.timeout / 1000 if context.may_wait else 0
-    if seconds:
-        services.hints.waiting_began()
     return _resource(await services.tasks.result(params.id, seconds, context.caller))
 
 

@@ -11,22 +11,17 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-import asyncpg
-
 from taskrpc.errors import TaskRpcError
-from taskrpc.store.database import ConnectionLost, Database, unavailable
+from taskrpc.store.database import Database, unavailable
+from taskrpc.store.recovery import through_outages
 
 log = logging.getLogger(__name__)
 
 MOST_ELEMENTS: Final = 500
 MOST_BYTES: Final = 8 * 2**20
 MOST_WAITING_BYTES: Final = 128 * 2**20
-RECOVERY_SECONDS: Final = 5.0
 LOCK_PATIENCE_SECONDS: Final = 10.0
 _LOCK_PAUSE_SECONDS: Final = 0.002
-
-# The transaction was rolled back because of another one: the same elements may go again.
-_CONFLICTS: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 
 
 class Again:
@@ -134,8 +129,9 @@ class Batcher(Generic[E, A]):
     async def _carry_out(self, entries: list[_Entry[E, A]]) -> None:
         if not entries:
             return
+        elements = [entry.element for entry in entries]
         try:
-            answers = await self._run_through_outages([entry.element for entry in entries])
+            answers = await through_outages(self._database, lambda: self._run(elements))
         except TaskRpcError as refusal:
             for entry in entries:
                 _answer(entry, refusal)
@@ -145,34 +141,6 @@ class Batcher(Generic[E, A]):
             again = [e for e, answer in zip(entries, answers, strict=True) if not _answer(e, answer)]
             if again:
                 self._come_again(again)
-
-    async def _run_through_outages(self, elements: Sequence[E]) -> Sequence[A | TaskRpcError | Again]:
-        doubt = False
-        deadline = asyncio.get_running_loop().time() + RECOVERY_SECONDS
-        while True:
-            try:
-                return await self._run(elements)
-            except _CONFLICTS:
-                if asyncio.get_running_loop().time() >= deadline:
-                    raise
-                await asyncio.sleep(_LOCK_PAUSE_SECONDS)
-            except ConnectionLost as lost:
-                doubt = True
-                await self._settle_doubt(lost, deadline)
-            except TaskRpcError as refusal:
-                if not doubt:
-                    raise
-                if asyncio.get_running_loop().time() >= deadline:
-                    raise _outcome_unknown() from refusal
-                await self._settle_doubt(None, deadline)
-
-    async def _settle_doubt(self, lost: ConnectionLost | None, deadline: float) -> None:
-        """Waits until the same elements can be sent again; the lost statement must not be at work any more."""
-        remaining = deadline - asyncio.get_running_loop().time()
-        if not await self._database.wait_available(max(remaining, 0)):
-            raise _outcome_unknown()
-        if lost is not None and lost.process_id is not None:
-            await self._database.wait_backend_gone(lost.process_id, deadline)
 
     async def _bisect(self, entries: list[_Entry[E, A]], error: Exception) -> None:
         if len(entries) == 1:
@@ -198,14 +166,6 @@ class Batcher(Generic[E, A]):
         self._waiting.extendleft(reversed(entries))
         self._waiting_bytes += sum(entry.element.size for entry in entries)
         self._wake()
-
-
-def _outcome_unknown() -> TaskRpcError:
-    return TaskRpcError(
-        "outcome-unknown",
-        "The connection to the database broke during the commit and it was not back in time: repeat the call",
-        {"retryAfter": 1},
-    )
 
 
 def _answer(entry: "_Entry[E, A]", answer: A | TaskRpcError | Again) -> bool:

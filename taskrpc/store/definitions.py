@@ -8,6 +8,7 @@ from taskrpc.core.definition import DefinitionSpec
 from taskrpc.store import gates
 from taskrpc.store.database import Connection, Database, Record
 from taskrpc.store.gates import Queue
+from taskrpc.store.recovery import through_outages
 from taskrpc.store.statements import SQL
 
 _LIMITS: Final = ("concurrency_limit", "queue_limit")
@@ -42,36 +43,47 @@ class DefinitionStore:
 
     async def all(self) -> list[Record]:
         """The newest revision of every name, deleted ones too."""
-        return await self._database.fetch("definitions")
+        return await self._fetch("definitions")
 
     async def newest_rev(self) -> int:
         """The number of the newest revision of all."""
-        rev: int = (await self._database.fetch("newest_rev"))[0][0]
+        rev: int = (await self._fetch("newest_rev"))[0][0]
         return rev
 
     async def by_rev(self, rev: int) -> Record | None:
         """One revision."""
-        rows = await self._database.fetch("definition_by_rev", rev)
+        rows = await self._fetch("definition_by_rev", rev)
         return rows[0] if rows else None
 
     async def put(
         self, name: str, spec: DefinitionSpec, fields: dict[str, Any], *, deleted: bool = False
     ) -> tuple[Record, list[Queue]]:
         """Appends a revision (none when it would say the same); answers it and the queues whose tasks were admitted."""
-        async with self._database.connection() as connection, connection.transaction():
-            return await self._put(connection, name, spec, fields, deleted)
+
+        async def put() -> tuple[Record, list[Queue]]:
+            async with self._database.connection() as connection, connection.transaction():
+                return await self._put(connection, name, spec, fields, deleted)
+
+        return await through_outages(self._database, put)
 
     async def apply_file(
         self, digest: str, path: str, definitions: dict[str, tuple[DefinitionSpec, dict[str, Any]]]
     ) -> tuple[bool, list[Queue]]:
         """Puts all definitions of a file, unless a file with this content was applied before; whether it did."""
-        admitted: list[Queue] = []
-        async with self._database.connection() as connection, connection.transaction():
-            if not await connection.fetch(SQL["remember_file"], digest, path):
-                return False, admitted
-            for name, (spec, fields) in sorted(definitions.items()):
-                admitted += (await self._put(connection, name, spec, fields, False))[1]
-        return True, admitted
+
+        async def apply() -> tuple[bool, list[Queue]]:
+            admitted: list[Queue] = []
+            async with self._database.connection() as connection, connection.transaction():
+                if not await connection.fetch(SQL["remember_file"], digest, path):
+                    return False, admitted
+                for name, (spec, fields) in sorted(definitions.items()):
+                    admitted += (await self._put(connection, name, spec, fields, False))[1]
+            return True, admitted
+
+        return await through_outages(self._database, apply)
+
+    async def _fetch(self, statement: str, *args: object) -> list[Record]:
+        return await through_outages(self._database, lambda: self._database.fetch(statement, *args))
 
     async def _put(
         self, connection: Connection, name: str, spec: DefinitionSpec, fields: dict[str, Any], deleted: bool

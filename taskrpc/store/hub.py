@@ -24,6 +24,14 @@ ANNOUNCE_SECONDS: Final = 1.0
 _INTEREST_SECONDS: Final = 3.0
 _MOST_BYTES: Final = 7900  # PostgreSQL's limit for a payload is 8000
 _RECONNECT_SECONDS: Final = 0.5
+# InternalClientError: the connection was closed while a statement was being sent.
+_BROKEN: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 
 
 class Listener(Protocol):
@@ -45,7 +53,10 @@ class Hub:
         self._queues: set[Queue] = set()
         self._ended: set[str] = set()
         self._definitions = False
+        self._hello = False
+        self._announced: set[str] = set()
         self._announce_at = 0.0
+        self._will_announce = False
         self._others_want: dict[str, float] = {}
         self._poke = asyncio.Event()
 
@@ -66,9 +77,9 @@ class Hub:
         self._definitions = True
         self._poke.set()
 
-    def interest(self) -> None:
-        """Somebody began to wait on this server: others should know soon."""
-        if asyncio.get_running_loop().time() >= self._announce_at:
+    def interest(self, what: str) -> None:
+        """Somebody began to wait on this server, for tasks ("queued") or for an end ("ended"): others should know."""
+        if what not in self._announced or not self._will_announce:
             self._poke.set()
 
     def _wanted(self, what: str) -> bool:
@@ -79,7 +90,7 @@ class Hub:
         while True:
             try:
                 await self._serve()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except _BROKEN as error:
                 log.info("the connection for hints broke: %s", error)
             await asyncio.sleep(_RECONNECT_SECONDS)
 
@@ -92,6 +103,7 @@ class Hub:
             self._listener.queued_elsewhere(None)
             self._listener.ended_elsewhere(None)
             self._listener.definitions_changed()
+            self._hello = True
             while not broken.is_set():
                 await self._send(connection)
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -104,30 +116,38 @@ class Hub:
         self._poke.set()
 
     async def _wait_for_work(self) -> None:
-        interests = self._listener.interests()
-        remaining = self._announce_at - asyncio.get_running_loop().time() if interests else None
+        self._will_announce = bool(self._listener.interests())
+        remaining = max(self._announce_at - asyncio.get_running_loop().time(), 0)
         try:
-            async with asyncio.timeout(None if remaining is None else max(remaining, 0)):
+            async with asyncio.timeout(remaining if self._will_announce else None):
                 await self._poke.wait()
         except TimeoutError:
             pass  # time to announce again what is waited for here
 
     async def _send(self, connection: Any) -> None:
         self._poke.clear()
-        message: dict[str, object] = {}
-        now = asyncio.get_running_loop().time()
-        interests = self._listener.interests()
-        if interests and now >= self._announce_at:
-            self._announce_at = now + ANNOUNCE_SECONDS
-            message["wants"] = sorted(interests)
+        message = self._wants()
+        if self._hello:
+            message["hello"] = True
         if self._definitions:
             message["definitions"] = True
         for key, pending in (("queued", self._queues), ("ended", self._ended)):
             if pending:
                 message[key] = list(pending)
-        self._queues, self._ended, self._definitions = set(), set(), False
+        self._queues, self._ended, self._definitions, self._hello = set(), set(), False, False
         if message:
             await connection.execute("select pg_notify($1, $2)", CHANNEL, self._payload(message))
+
+    def _wants(self) -> dict[str, object]:
+        """What is waited for here, when there is something new in it or the others are about to forget it."""
+        now = asyncio.get_running_loop().time()
+        interests = self._listener.interests()
+        if now >= self._announce_at:
+            self._announced = set()
+        if interests <= self._announced:
+            return {}
+        self._announced, self._announce_at = interests, now + ANNOUNCE_SECONDS
+        return {"wants": sorted(interests)}
 
     def _payload(self, message: dict[str, object]) -> str:
         payload = orjson.dumps({"from": self._server, **message})
@@ -146,6 +166,9 @@ class Hub:
         self._react(message)
 
     def _react(self, message: dict[str, Any]) -> None:
+        if message.get("hello"):  # a server that is new here knows of nobody's wants
+            self._announced = set()
+            self._poke.set()
         until = asyncio.get_running_loop().time() + _INTEREST_SECONDS
         for what in message.get("wants") or ():
             self._others_want[str(what)] = until

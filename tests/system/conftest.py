@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -19,11 +20,12 @@ Serve = Callable[..., Awaitable[ServerProcess]]
 async def spawn(tmp_path: Path) -> AsyncIterator[Serve]:
     """Starts `taskrpc serve` with the given arguments; whatever happened to them, no server may log a defect."""
     servers: list[ServerProcess] = []
+    numbers = itertools.count()
 
     async def start(*arguments: str) -> ServerProcess:
-        log = tmp_path / f"server-{len(servers)}.log"
-        servers.append(await ServerProcess.spawn(log, *arguments))
-        return servers[-1]
+        server = await ServerProcess.spawn(tmp_path / f"server-{next(numbers)}.log", *arguments)
+        servers.append(server)
+        return server
 
     yield start
     await asyncio.gather(*(server.kill() for server in servers))

@@ -62,53 +62,61 @@ def postmaster(data_dir: Path) -> int:
 async def cut_connections(url: str) -> int:
     """Ends all other connections to a database; answers how many there were."""
     async with connected(url) as connection:
-        cut: int = await connection.fetchval(
-            "select count(pg_terminate_backend(pid)) from pg_stat_activity "
-            "where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
-        )
-        return cut
+        return await _cut_others(connection)
 
 
+async def _cut_others(connection: asyncpg.Connection) -> int:
+    cut: int = await connection.fetchval(
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity "
+        "where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
+    )
+    return cut
+
+
+_WAITING: Final = """
+select count(distinct pid) from pg_locks l join pg_database d on d.oid = l.database
+where not granted and d.datname = current_database()
+"""
 _HOLD_COMMITS: Final = """
 create or replace function taskrpc.test_hold() returns trigger language plpgsql as $$
 begin perform pg_advisory_xact_lock_shared(1); return null; end $$;
 drop trigger if exists test_hold on taskrpc.task;
 create constraint trigger test_hold after insert or update on taskrpc.task
 deferrable initially deferred for each row execute function taskrpc.test_hold();
+select pg_advisory_lock(1);
 """
 
 
-class HeldCommits:
-    """Transactions that change tasks come to a halt at the very end, when they commit, until `release`."""
+class Obstacle:
+    """Something in the way of a database's transactions: they wait until it is gone."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
 
-    async def hold(self) -> None:
-        await self._connection.execute(_HOLD_COMMITS)
-        await self._connection.execute("select pg_advisory_lock(1)")
-
-    async def held(self, count: int = 1) -> None:
-        """Waits until so many transactions have come to their commit."""
+    async def reached(self, count: int = 1) -> None:
+        """Waits until so many transactions have come to the obstacle."""
 
         async def as_many() -> bool:
-            waiting = (
-                "select count(*) from pg_locks l join pg_database d on d.oid = l.database "
-                "where l.locktype = 'advisory' and not l.granted and d.datname = current_database()"
-            )
-            return bool(await self._connection.fetchval(waiting) >= count)
+            return bool(await self._connection.fetchval(_WAITING) >= count)
 
         await until(as_many)
 
-    async def release(self) -> None:
-        """Lets them commit, now and from now on."""
-        await self._connection.execute("select pg_advisory_unlock_all()")
+    async def cut_connections(self) -> int:
+        """Ends all connections but its own; answers how many there were."""
+        return await _cut_others(self._connection)
 
 
 @contextlib.asynccontextmanager
-async def held_commits(url: str) -> AsyncIterator[HeldCommits]:
-    """Commits of a database are held; they are released after the block at the latest."""
+async def commits_held(url: str) -> AsyncIterator[Obstacle]:
+    """Transactions that change tasks come to a halt at the very end, when they commit, until the block ends."""
     async with connected(url) as connection:
-        held = HeldCommits(connection)
-        await held.hold()
-        yield held
+        await connection.execute(_HOLD_COMMITS)
+        yield Obstacle(connection)
+
+
+@contextlib.asynccontextmanager
+async def tables_locked(url: str, *tables: str) -> AsyncIterator[Obstacle]:
+    """Nobody reads or writes these tables until the block ends."""
+    async with connected(url) as connection, connection.transaction():
+        await connection.execute(f"lock table {', '.join(tables)} in access exclusive mode")
+        yield Obstacle(connection)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tests.databases import connected
 from tests.system.conftest import Serve
-from tests.system.postgres import Postgres, held_commits
+from tests.system.postgres import Postgres, commits_held
 from tests.system.waiting import Stopwatch
 from tests.system.wire import connection, connections
 
@@ -41,10 +41,10 @@ async def test_a_server_that_drains_finishes_what_is_under_way(database_url: str
         polling.send("awf.task/long-poll", **POLL)
         asking.send("awf.task/result", id=running["id"], timeout=60_000)
         await server.waiting(polls=1, results=1)
-        async with held_commits(database_url) as commits:
+        async with commits_held(database_url) as commits:
             creating.send("awf.task/create-and-execute", id="t1", definition="other/task")
             wire.send("awf.task/success", id=running["id"], execId=running["execId"])
-            await commits.held(2)
+            await commits.reached(2)
             server.signal(signal.SIGTERM)
             assert (await polling.receive()).result["resources"] == []
             assert (await asking.receive()).result["resource"]["status"] == "in-progress"
@@ -58,10 +58,10 @@ async def test_calls_that_do_not_end_keep_no_server_from_ending(database_url: st
     async with contextlib.AsyncExitStack() as stack:
         creating, polling = [await stack.enter_async_context(connection(server.url)) for _ in range(2)]
         await creating.call("awf.task/create-and-execute", definition="test/task")
-        async with held_commits(database_url) as commits:
+        async with commits_held(database_url) as commits:
             creating.send("awf.task/create-and-execute", id="t1", definition="other/task")
             polling.send("awf.task/poll", **POLL)
-            await commits.held(2)
+            await commits.reached(2)
             server.signal(signal.SIGTERM)
             for wire in (creating, polling):
                 reply = await wire.receive()
@@ -111,9 +111,9 @@ async def test_tasks_claimed_by_a_server_that_was_killed_come_back_by_their_dead
     async with connection(other.url) as wire, connection(doomed.url) as polling:
         await wire.call("awf.definition/put", id="test/task", requestedToStartTimeout=500)
         await wire.call("awf.task/create-and-execute", id="t1", definition="test/task")
-        async with held_commits(database_url) as commits:
+        async with commits_held(database_url) as commits:
             polling.send("awf.task/long-poll", **POLL)
-            await commits.held()
+            await commits.reached()
             await doomed.kill()
         (task,) = (await wire.call("awf.task/long-poll", **POLL)).result["resources"]
     assert task["id"] == "t1"

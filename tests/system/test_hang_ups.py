@@ -7,7 +7,7 @@ import pytest
 
 from tests.databases import connected
 from tests.system.conftest import Serve
-from tests.system.postgres import held_commits
+from tests.system.postgres import commits_held
 from tests.system.processes import ServerProcess
 from tests.system.waiting import Stopwatch
 from tests.system.wire import Wire, connection, connections
@@ -36,9 +36,9 @@ async def test_a_task_that_was_claimed_for_a_caller_who_hung_up_is_ready_again_a
     server, other = await asyncio.gather(serve(database_url), serve(database_url))
     (task_id,) = await _create(server)
     async with connection(server.url) as leaving, connection(other.url) as staying:
-        async with held_commits(database_url) as commits:
+        async with commits_held(database_url) as commits:
             leaving.send("awf.task/long-poll", start=start, **POLL)
-            await commits.held()  # the task is claimed, and not yet answered
+            await commits.reached()  # the task is claimed, and not yet answered
             staying.send("awf.task/long-poll", **POLL)
             await other.waiting(polls=1)
             leaving.hang_up()
@@ -61,9 +61,9 @@ async def test_a_claimed_task_goes_to_the_next_in_line_when_the_first_hung_up(da
     server = await serve(database_url)
     (task_id,) = await _create(server)
     async with connection(server.url) as leaving, connection(server.url) as staying:
-        async with held_commits(database_url) as commits:
+        async with commits_held(database_url) as commits:
             leaving.send("awf.task/long-poll", **POLL)
-            await commits.held()
+            await commits.reached()
             staying.send("awf.task/long-poll", **POLL)
             await server.waiting(polls=2)
             leaving.hang_up()

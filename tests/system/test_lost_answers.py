@@ -12,7 +12,7 @@ from tests.databases import connected
 from tests.services import Reply
 from tests.system.conftest import Serve
 from tests.system.lossy import LossyPath, lossy_path
-from tests.system.postgres import held_commits
+from tests.system.postgres import commits_held
 from tests.system.waiting import until
 from tests.system.wire import Wire, connection
 
@@ -96,9 +96,9 @@ async def _with_lost_answer(
     """Makes a call; its change is committed, and the connection breaks before the server hears of it."""
     logged = "select count(*) from taskrpc.log"
     before = await database.fetchval(logged)
-    async with held_commits(path.database_url) as commits:
+    async with commits_held(path.database_url) as commits:
         answer = asyncio.ensure_future(wire.call(method, **params))
-        await commits.held()
+        await commits.reached()
         path.deaf = True
 
     async def committed() -> bool:

@@ -12,10 +12,10 @@ import pytest
 from tests.databases import Clock, connected
 from tests.services import Reply
 from tests.system.conftest import Serve
-from tests.system.postgres import FAST, IMMEDIATE, KILL, Postgres, cut_connections
+from tests.system.postgres import FAST, IMMEDIATE, KILL, Postgres, commits_held, cut_connections, tables_locked
 from tests.system.processes import ServerProcess
 from tests.system.waiting import Stopwatch, until
-from tests.system.wire import Wire, connection
+from tests.system.wire import Wire, connection, connections
 
 RECOVERY_SECONDS: Final = 2.0
 LONG_OUTAGE_SECONDS: Final = 5.3
@@ -136,6 +136,32 @@ async def test_polls_go_on_waiting_when_all_connections_are_cut(own_url: str, se
             assert polled["id"] == task["id"]
 
 
+async def test_calls_whose_connections_are_cut_are_carried_out_or_refused(own_url: str, serve: Serve) -> None:
+    server = await serve(own_url)
+    async with contextlib.AsyncExitStack() as stack:
+        wires = await stack.enter_async_context(connections(server.url, 6))
+        task = await started(wires[0])
+        await wires[0].call("awf.definition/put", id="old/task")
+        calls: list[tuple[str, dict[str, Any]]] = [
+            ("awf.definition/put", {"id": "new/task", "concurrencyLimit": 1}),
+            ("awf.definition/delete", {"id": "old/task"}),
+            ("awf.definition/get", {"id": "old/task"}),
+            ("awf.definition/list", {}),
+            ("awf.task/status", {"id": task["id"]}),
+            ("awf.task/list", {}),
+        ]
+        async with tables_locked(own_url, "taskrpc.definition", "taskrpc.task") as locks:
+            for wire, (method, params) in zip(wires, calls, strict=True):
+                wire.send(method, **params)
+            # Each call waits in one statement, the list in two; so do the loops for definitions and deadlines.
+            await locks.reached(len(calls) + 3)
+            assert await locks.cut_connections() >= len(calls)
+        replies = [await wire.receive() for wire in wires]
+    assert [reply.status for reply in replies[:4]] == [200] * 4
+    for reply in replies[4:]:
+        assert_unavailable(reply)
+
+
 async def test_calls_to_a_frozen_database_are_refused_in_time_and_carried_out_when_it_goes_on(
     postgres: Postgres, own_url: str, serve: Serve
 ) -> None:
@@ -153,6 +179,33 @@ async def test_calls_to_a_frozen_database_are_refused_in_time_and_carried_out_wh
         await created(wire, "test/task")
         assert watch.seconds < RECOVERY_SECONDS
         assert polled["id"] == "later-1"
+
+
+async def test_what_became_of_a_call_is_unknown_when_the_database_leaves_during_it_and_stays_away(
+    postgres: Postgres, own_url: str, serve: Serve
+) -> None:
+    server = await serve(own_url)
+    async with connection(server.url) as wire, connection(server.url) as creating:
+        running = await started(wire)
+        execution = {"id": running["id"], "execId": running["execId"], "callId": "end"}
+        with contextlib.suppress(asyncpg.PostgresConnectionError, asyncpg.InterfaceError):  # the holder is cut off
+            async with commits_held(own_url) as commits:
+                creating.send("awf.task/create-and-execute", id="t1", definition="test/task")
+                wire.send("awf.task/success", **execution)
+                await commits.reached(2)
+                await postgres.stop(IMMEDIATE)
+        try:
+            for caller in (creating, wire):
+                reply = await caller.receive()
+                assert (reply.status, reply.error["type"]) == (504, "outcome-unknown")
+                assert int(reply.headers["retry-after"]) > 0
+        finally:
+            await postgres.start()
+        await created(wire, "other/task")
+        again = await creating.call("awf.task/create-and-execute", id="t1", definition="test/task")
+        ended = await wire.call("awf.task/success", **execution)
+    assert again.result["resource"]["id"] == "t1"
+    assert ended.result["resource"]["outcome"] == "succeeded"
 
 
 async def test_an_outage_costs_no_executor_its_work(postgres: Postgres, own_url: str, serve: Serve) -> None:

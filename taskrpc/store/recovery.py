@@ -1,0 +1,63 @@
+"""Work that is sent again when its connection broke, or when another transaction was in its way."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import asyncpg
+
+from taskrpc.errors import TaskRpcError
+from taskrpc.store.database import ConnectionLost, Database, unavailable
+
+RECOVERY_SECONDS: Final = 5.0
+_PAUSE_SECONDS: Final = 0.002
+
+# The transaction was rolled back because of another one.
+_CONFLICTS: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+
+T = TypeVar("T")
+
+
+async def through_outages(database: Database, work: Callable[[], Awaitable[T]]) -> T:
+    """Carries out work that finds out, when it is done again, whether it was done before.
+
+    Raises `unavailable` when nothing was done, `outcome-unknown` when a connection broke on the way and the database
+    was not back within RECOVERY_SECONDS, and whatever else the work raises.
+    """
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + RECOVERY_SECONDS
+    doubt = False
+    while True:
+        try:
+            return await work()
+        except _CONFLICTS as error:
+            if clock() >= deadline:
+                raise _gave_up(doubt) from error
+        except ConnectionLost as lost:
+            doubt = True
+            await _settle(database, lost.process_id, deadline)
+        except TaskRpcError:
+            if not doubt:
+                raise
+            await _settle(database, None, deadline)
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _settle(database: Database, process_id: int | None, deadline: float) -> None:
+    """Waits until the work can be done again: what was sent on a lost connection may still be about to commit."""
+    clock = asyncio.get_running_loop().time
+    back = await database.wait_available(max(deadline - clock(), 0))
+    if back and process_id is not None:
+        await database.wait_backend_gone(process_id, deadline)
+    if not back or clock() >= deadline:
+        raise _gave_up(doubt=True)
+
+
+def _gave_up(doubt: bool) -> TaskRpcError:
+    if not doubt:
+        return unavailable("Another transaction is in the way")
+    return TaskRpcError(
+        "outcome-unknown",
+        "The connection to the database broke during the commit and it was not back in time: repeat the call",
+        {"retryAfter": 1},
+    )
