@@ -45,6 +45,7 @@ class Reaping:
     async def admit_stranded(self) -> None:
         """Admits tasks that a rolled back transaction left behind although their gate has room."""
         async with self._database.connection() as connection, connection.transaction():
+            await connection.execute(SQL["hold_definitions"])
             keys = [row["key"] for row in await connection.fetch(SQL["find_stranded"])]
             admitted = await gates.settle(connection, dict.fromkeys(keys, 0))
         self._signals.queued(admitted)

@@ -89,19 +89,21 @@ class Transitions:
         """One outcome per element, in order; a flush of the batcher."""
         args = self._arguments(elements)
         rows = await self._database.fetch(self._kind.statement, *args, *((False,) if self._kind.settles else ()))
+        self._signals.changed([row for row in rows if row["applied"]])
         outcomes = self._outcomes(elements, rows)
         if self._kind.settles:
             limited = [row["n"] - 1 for row in rows if row["limited"] and outcomes[row["n"] - 1] is AGAIN]
             for n, outcome in zip(limited, await self._run_limited([elements[n] for n in limited]), strict=True):
                 outcomes[n] = outcome
-        self._signals.changed([row for row in rows if row["applied"]])
         return outcomes
 
     async def _run_limited(self, elements: Sequence[TransitionElement]) -> list[Outcome]:
         if not elements:
             return []
+        refused: dict[str, Outcome] = {}
         async with self._database.connection() as connection, connection.transaction():
-            refused = await self._full_queues(connection, elements) if self._kind.statement == "retry" else {}
+            if self._kind.statement == "retry":
+                refused = await self._not_retried(connection, elements)
             allowed = [element for element in elements if element.key not in refused]
             rows = await connection.fetch(SQL[self._kind.statement], *self._arguments(allowed), True)
             admitted = await gates.settle(connection, gates.changes(row for row in rows if row["applied"]))
@@ -111,14 +113,19 @@ class Transitions:
         return [refused[e.key] if e.key in refused else next(outcomes) for e in elements]
 
     @staticmethod
-    async def _full_queues(connection: Connection, elements: Sequence[TransitionElement]) -> dict[str, TaskRpcError]:
-        """Locks tasks and then the gates that they need; refuses those whose queue has no room."""
+    async def _not_retried(connection: Connection, elements: Sequence[TransitionElement]) -> dict[str, Outcome]:
+        """Locks tasks and then the gates that they need; refuses those whose queue has no room.
+
+        A task that somebody else has locked goes again: the gates that it needs are not among the locked ones.
+        """
         await connection.execute(SQL["hold_definitions"])
         rows = await connection.fetch(SQL["lock_retries"], [element.key for element in elements])
         needed = {row["gate"]: (row["name"], False) for row in rows if row["gate"] is not None}
         needed |= {row["queue_gate"]: (row["name"], True) for row in rows if row["queue_gate"] is not None}
-        locked = await gates.open_gates(connection, needed)
-        return gates.refuse_over_limit([(row["id"], row["queue_gate"]) for row in rows], locked)
+        opened = await gates.open_gates(connection, needed)
+        skipped = {element.key for element in elements} - {row["id"] for row in rows}
+        full = gates.refuse_over_limit([(row["id"], row["queue_gate"]) for row in rows], opened)
+        return {**dict.fromkeys(skipped, AGAIN), **full}
 
     def _arguments(self, elements: Sequence[TransitionElement]) -> list[object]:
         args: list[object] = [[element.call.task_id for element in elements]]

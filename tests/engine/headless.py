@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from taskrpc.errors import TaskRpcError
@@ -70,10 +70,3 @@ async def headless(database_url: str, *, loops: bool = True, **settings: Any) ->
                 loop.cancel()
     finally:
         await database.close()
-
-
-async def eventually(condition: Callable[[], Awaitable[object]], seconds: float = 10) -> None:
-    """Waits until a condition of the database holds; fails the test when it does not in time."""
-    async with asyncio.timeout(seconds):
-        while not await condition():
-            await asyncio.sleep(0.002)

@@ -25,7 +25,7 @@ def shown(at: int) -> str:
 class Refused(Exception):
     """The call is refused with this type of error; `data` is what the protocol promises with it."""
 
-    def __init__(self, type: str, **data: str) -> None:
+    def __init__(self, type: str, **data: object) -> None:
         super().__init__(type)
         self.type = type
         self.data = data
@@ -209,7 +209,7 @@ class Model:
 
     def reap(self) -> None:
         """Everything that time has made due is carried out."""
-        while any([self._reap(task) for task in self.tasks.values()]):
+        while any(self._reap(task) for task in self.tasks.values()):
             pass
 
     def _reap(self, task: Task) -> bool:

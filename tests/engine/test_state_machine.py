@@ -24,7 +24,7 @@ from tests.databases import connected, copy_of
 from tests.engine.headless import Headless, headless
 from tests.engine.model import EPOCH, LEGAL, RUNS, Call, Definition, Model, Refused, View, shown
 
-EXAMPLES: Final = int(os.environ.get("TASKRPC_STATE_MACHINE_EXAMPLES", "70"))
+EXAMPLES: Final = int(os.environ.get("TASKRPC_STATE_MACHINE_EXAMPLES", "300"))
 STEPS: Final = 40
 
 DEFINITIONS: Final = {
@@ -350,8 +350,13 @@ def test_the_service_answers_as_the_model_of_the_protocol_says(database_template
     with asyncio.Runner() as runner:
         stack = contextlib.AsyncExitStack()
         there = runner.run(stack.enter_async_context(world(database_template, runner)))
+
+        class History(LifeCycle):
+            def __init__(self) -> None:
+                super().__init__(there)
+
         try:
-            run_state_machine_as_test(lambda: LifeCycle(there), settings=chosen)  # type: ignore[no-untyped-call]
+            run_state_machine_as_test(History, settings=chosen)
         finally:
             runner.run(stack.aclose())
 

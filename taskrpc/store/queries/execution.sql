@@ -197,6 +197,7 @@ where x.n not in (select n from changed);
 
 -- name: release
 -- Hands tasks back at no cost of an attempt and with their place in the queue; one that was asked to stop is canceled.
+-- A limited task gives its slot back and is held: its gate may have become smaller since it was admitted.
 -- $1 ids, $2 execIds, $3 ids of the calls, $4 limited. Edges: requested -release-> ready, in-progress -release-> ready,
 -- in-progress -release-> done.
 with x as materialized (
@@ -212,7 +213,8 @@ with x as materialized (
     update taskrpc.task t set
         status = case when t.stop_requested then 'done' else 'ready' end,
         outcome = case when t.stop_requested then 'canceled' end,
-        queued = not t.stop_requested,
+        queued = not t.stop_requested and t.gate is null,
+        held = not t.stop_requested and t.gate is not null,
         retry_count = t.retry_count - (t.status = 'in-progress' and not t.stop_requested)::int,
         lease_at = null, due_at = null,
         drop_at = case when not t.stop_requested then t.drop_at end,

@@ -47,7 +47,7 @@ with fit as materialized (
 select * from changed;
 
 -- name: requeue
--- Takes back tasks that were handed out and not started in time; it costs them no attempt.
+-- Takes back tasks that were handed out and not started in time; it costs them no attempt, but limited ones their slot.
 -- Edges: requested -requested-timeout-> ready.
 with fit as materialized (
     select t.id, t.status from taskrpc.task t
@@ -60,7 +60,8 @@ with fit as materialized (
     for update of t skip locked
 ), changed as (
     update taskrpc.task t set
-        status = 'ready', queued = true, ready_at = taskrpc.now(), due_at = null, lease_at = null,
+        status = 'ready', queued = t.gate is null, held = t.gate is not null, ready_at = taskrpc.now(),
+        due_at = null, lease_at = null,
         version = t.version + 1, updated_at = taskrpc.now(), call = null, call_id = null
     from fit where t.id = fit.id
     returning fit.status as status_before, false as held_before, t.*
