@@ -3,10 +3,14 @@
 import logging
 import sys
 from datetime import UTC, datetime
+from typing import Final
 
 import orjson
 
 from taskrpc.core.timestamps import format_time
+
+# What clients send stands in messages: it must neither begin a line of its own nor steer a terminal.
+_ESCAPES: Final = {code: repr(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
@@ -27,6 +31,7 @@ class TextFormatter(logging.Formatter):
                 *(f"{key}={value}" for key, value in _fields(record).items()),
             ]
         )
+        line = line.translate(_ESCAPES)
         return line if record.exc_info is None else f"{line}\n{self.formatException(record.exc_info)}"
 
 
