@@ -68,8 +68,8 @@ class Target:
         before = await self.state()
         async with asyncio.timeout(ANSWER_SECONDS):
             yield
-        assert await self.state() == before
-        assert self.complaints == []
+        assert await self.state() == before, "something was changed"
+        assert not self.complaints, "\n".join(self.complaints)
 
     async def answer(self, body: bytes, headers: Mapping[str, Any] = JSON_TYPE) -> Reply:
         """What POST /rpc answers to a bad body."""
@@ -104,7 +104,7 @@ async def target_on(database_url: str) -> AsyncIterator[Target]:
             await _prepare(target)
             yield target
             await target.live_through_a_task()
-        assert complaints == []
+        assert not complaints, "\n".join(complaints)
 
 
 async def _prepare(target: Target) -> None:
