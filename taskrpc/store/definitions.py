@@ -12,6 +12,8 @@ from taskrpc.store.recovery import through_outages
 from taskrpc.store.statements import SQL
 
 _LIMITS: Final = ("concurrency_limit", "queue_limit")
+# Whoever waits for the tasks keeps everybody behind it waiting; rather let them pass, and try again.
+_PATIENCE: Final = "set local lock_timeout = '250ms'"
 
 
 def _values(spec: DefinitionSpec, fields: dict[str, Any]) -> list[object]:
@@ -88,7 +90,7 @@ class DefinitionStore:
     async def _put(
         self, connection: Connection, name: str, spec: DefinitionSpec, fields: dict[str, Any], deleted: bool
     ) -> tuple[Record, list[Queue]]:
-        await connection.execute("set local lock_timeout = '5s'")
+        await connection.execute(_PATIENCE)
         await connection.execute(SQL["lock_tasks"])
         former = await connection.fetchrow(SQL["newest_definition"], name)
         values = _values(spec, fields)

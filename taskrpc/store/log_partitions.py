@@ -13,8 +13,8 @@ log = logging.getLogger(__name__)
 
 DAYS_AHEAD: Final = 3
 _PREFIX: Final = "log_"
-# Both take a lock on the whole log for a moment; rather later than in everybody's way.
-_PATIENCE: Final = "set local lock_timeout = '2s'"
+# Both take a lock on the whole log for a moment; rather an hour later than in everybody's way.
+_PATIENCE: Final = "set local lock_timeout = '250ms'"
 
 
 def _name(day: date) -> str:

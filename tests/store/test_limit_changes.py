@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from taskrpc.errors import TaskRpcError
+from taskrpc.store import recovery
 from taskrpc.store.statements import SQL
 from tests.databases import Clock, connected
 from tests.engine.headless import Headless
@@ -225,3 +226,19 @@ async def test_a_retry_whose_task_was_locked_when_the_gates_were_opened_is_count
         answers = await asyncio.gather(*retries, return_exceptions=True)
     assert sum(isinstance(answer, dict) for answer in answers) == 1
     assert not await observer.fetch(SQL["gate_faults"])
+
+
+async def test_a_transaction_that_is_in_the_way_of_new_limits_keeps_nobody_else_waiting(
+    still: Headless, observer: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "RECOVERY_SECONDS", 1.0)
+    async with observer.transaction():
+        await observer.execute("lock table taskrpc.task in row exclusive mode")
+        putting = asyncio.ensure_future(_put(still, concurrencyLimit=1))
+        while not putting.done():
+            async with asyncio.timeout(0.9):
+                await still.create(NAME)
+        with pytest.raises(TaskRpcError, match="unavailable"):
+            await putting
+    await _put(still, concurrencyLimit=1)
+    assert len(await _poll(still)) == 1
