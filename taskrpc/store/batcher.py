@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 MOST_ELEMENTS: Final = 500
 MOST_BYTES: Final = 8 * 2**20
+MOST_WAITING: Final = 100_000
 MOST_WAITING_BYTES: Final = 128 * 2**20
 LOCK_PATIENCE_SECONDS: Final = 10.0
 _LOCK_PAUSE_SECONDS: Final = 0.002
@@ -77,7 +78,8 @@ class Batcher(Generic[E, A]):
 
     async def submit(self, element: E) -> A:
         """Has one element carried out. Raises the TaskRpcError that it is refused with."""
-        if self._waiting_bytes + element.size > MOST_WAITING_BYTES and self._waiting:
+        too_large = self._waiting_bytes + element.size > MOST_WAITING_BYTES and self._waiting
+        if too_large or len(self._waiting) >= MOST_WAITING:
             raise unavailable(f"Too many {self._name} calls are waiting")
         entry: _Entry[E, A] = _Entry(element, asyncio.get_running_loop().create_future())
         self._waiting.append(entry)

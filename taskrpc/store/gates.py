@@ -60,7 +60,7 @@ async def settle(connection: Connection, booked: Mapping[str, int]) -> list[Queu
 
 
 def refuse_over_limit(wanting: Iterable[tuple[str, str | None]], locked: Iterable[Record]) -> dict[str, TaskRpcError]:
-    """Which tasks a full queue refuses: `wanting` are ids with their queue gates, in order; `locked` the gates' rows."""
+    """Which tasks a full queue refuses: `wanting` are ids and their queue gates, in order; `locked` the gates' rows."""
     room = {row["key"]: row["lim"] - row["used"] for row in locked}
     limits = {row["key"]: row["lim"] for row in locked}
     refused = {}
