@@ -3,7 +3,8 @@
 Polls that ask for the same queues stand in one line, in the order in which they came. A line claims when it has
 reason to: a caller came and nobody knows that the queues are empty, or something became ready. "Empty" is a generation
 that was remembered before the claim was sent; whatever makes a task ready raises it, through `wake`. So idle callers
-cost nothing, and no task is missed. Lines whose queues overlap claim one after the other, the oldest caller first.
+cost nothing, and no task is missed. Lines whose queues overlap claim one after the other, the oldest caller first,
+and none for callers who came after the next line's first.
 """
 
 import asyncio
@@ -161,8 +162,7 @@ class Dispatcher:
         refusal: TaskRpcError | None = None
         known = False
         try:
-            wanted = min(sum(waiter.most for waiter in line.waiters.values()), MOST_CLAIMED)
-            rows, more = await self._claims.claim(line.queues, wanted, line.start)
+            rows, more = await self._claims.claim(line.queues, self._wanted(line), line.start)
             known = True
         except TaskRpcError as error:
             refusal = error  # who has time waits for the database's return, which wakes all lines
@@ -179,6 +179,17 @@ class Dispatcher:
         if not line.waiters:
             self._forget(line)
         self._pump()
+
+    def _wanted(self, line: _Line) -> int:
+        """How many tasks the line's callers take, up to the first that came after one of another line in need."""
+        rivals = (other for other in self._eager if other.waiters and not line.queues.isdisjoint(other.queues))
+        turn = min((rival.head for rival in rivals), default=None)
+        wanted = 0
+        for number, waiter in line.waiters.items():
+            if wanted >= MOST_CLAIMED or (wanted and turn is not None and number > turn):
+                break
+            wanted += waiter.most
+        return min(wanted, MOST_CLAIMED)
 
     def _hand_out(self, line: _Line, rows: Sequence[Record]) -> None:
         left = list(rows)
