@@ -20,7 +20,7 @@ from taskrpc.settings import Settings
 from taskrpc.store.database import Database
 from taskrpc.store.migrate import migrate
 from taskrpc.web import health
-from taskrpc.web.application import Application
+from taskrpc.web.application import application
 from taskrpc.web.resources import Resources
 from taskrpc.web.rpc_endpoint import RpcEndpoint
 from taskrpc.web.server import DRAIN_SECONDS, Server
@@ -102,7 +102,7 @@ class Service:
                 loops = [group.create_task(loop) for loop in parts.loops()]
                 if embedded is not None:
                     loops.append(group.create_task(embedded.supervise()))
-                server = Server(_application(parts), parts.drain)
+                server = _server(parts)
                 serving = group.create_task(server.run_on(listening))
                 on_ready(Running(_url(listening), database.url, parts.services, parts.reaper, database))
                 await self._stop.wait()
@@ -120,7 +120,7 @@ class Service:
             raise
 
 
-def _application(parts: Parts) -> Application:
+def _server(parts: Parts) -> Server:
     async def ready() -> dict[str, object]:
         if not parts.database.is_available:
             return {"status": "unavailable", "reason": "the database cannot be reached"}
@@ -133,7 +133,8 @@ def _application(parts: Parts) -> Application:
         }
 
     routes = [*Resources(parts.services.reading).routes(), *health.routes(ready)]
-    return Application(RpcEndpoint(parts.services, parts.settings.max_body), routes)
+    rpc = RpcEndpoint(parts.services, parts.settings.max_body)
+    return Server(rpc, application(routes), parts.drain)
 
 
 def _url(listening: socket.socket) -> str:

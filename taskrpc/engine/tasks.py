@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 
 from taskrpc.core.definition import Definition
-from taskrpc.core.ids import is_id, uuid7
+from taskrpc.core.ids import is_id, serial_id, uuid7
 from taskrpc.core.lifecycle import Call, not_found
 from taskrpc.core.model import Row, task_resource
 from taskrpc.engine.caller import Caller
@@ -61,7 +61,7 @@ class Tasks:
 
     async def create(self, request: TaskRequest) -> Row:
         """The row of the new task. Raises `task-already-exists`, `invalid-params`, `queue-limit-reached`, …"""
-        call_id, task_id = uuid7(), request.id or uuid7()
+        call_id, task_id = serial_id(), request.id or uuid7()
         while True:
             try:
                 task = _new_task(request, self._definitions.of_task(request.definition), task_id, call_id)
@@ -88,7 +88,7 @@ class Tasks:
         """Carries out one call about one task; `values` are the further columns of its statement."""
         if not is_id(task_id):
             raise not_found(task_id)
-        call = Call(name, task_id, call_id or uuid7(), call_id is not None, exec_id)
+        call = Call(name, task_id, call_id or serial_id(), call_id is not None, exec_id)
         answer = await self.transitions[name].submit(TransitionElement(call, values, size))
         if isinstance(answer, Obstacle):
             raise invalid_params("feedback", f"the list would grow beyond {FEEDBACK_BYTES} bytes")
@@ -98,7 +98,7 @@ class Tasks:
         """`success` or `fail` with its result or error, which the task's own revision of its definition checks."""
         if not is_id(task_id):
             raise not_found(task_id)
-        call = Call(name, task_id, call_id or uuid7(), call_id is not None, exec_id)
+        call = Call(name, task_id, call_id or serial_id(), call_id is not None, exec_id)
         checked = 0
         for _ in range(_MOST_CHECKS):
             text = json_text(document)

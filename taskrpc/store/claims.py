@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from taskrpc.core.ids import uuid7
+from taskrpc.core.ids import serial_id
 from taskrpc.core.lifecycle import Call
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.batcher import Batcher, Spawn
@@ -33,7 +33,7 @@ class Claims:
 
         Raises `unavailable`, or ConnectionLost: then whatever was claimed will be given back.
         """
-        claim_id = uuid7()
+        claim_id = serial_id()
         kinds, names = zip(*sorted(queues), strict=True)
         try:
             rows = await self._database.fetch("claim", kinds, names, most, MOST_ANSWER_BYTES, start, claim_id)
@@ -59,7 +59,7 @@ class Claims:
 
     async def give_back(self, rows: Sequence[Record]) -> None:
         """Makes tasks ready again at once that were handed out to somebody who is gone; at no cost of an attempt."""
-        calls = [Call("release", row["id"], uuid7(), False, row["exec_id"]) for row in rows]
+        calls = [Call("release", row["id"], serial_id(), False, row["exec_id"]) for row in rows]
         outcomes = await asyncio.gather(
             *(self._releases.submit(TransitionElement(call)) for call in calls), return_exceptions=True
         )

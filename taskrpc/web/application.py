@@ -1,4 +1,4 @@
-"""All paths of the service: `/rpc` in front, everything else through Starlette's router."""
+"""The paths besides `/rpc`, by Starlette's router; what it refuses is answered in the shape of all errors."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from taskrpc.errors import TaskRpcError
-from taskrpc.web.body import Receive, Scope, Send, request_id_of
-from taskrpc.web.rpc_endpoint import RpcEndpoint, refusal_reply
+from taskrpc.web.rpc_endpoint import refusal_reply, request_id
 from taskrpc.wire.codecs import JSON
 
 
@@ -20,25 +19,14 @@ async def _refuse(request: Request, error: Exception) -> Response:
     else:
         refusal = TaskRpcError("not-found", f"There is nothing at {request.url.path[:200]!r}")
     reply = refusal_reply(refusal, JSON)
-    headers = {"x-request-id": request_id_of(request.scope).decode("latin-1")}
+    headers = {"x-request-id": request_id(dict(request.scope["headers"])).decode("latin-1")}
     if refusal.type == "method-not-allowed":
         headers["allow"] = "GET"
     return Response(reply.body, reply.status, headers, JSON.content_type)
 
 
-class Application:
-    """The ASGI application of one server."""
-
-    def __init__(self, rpc: RpcEndpoint, routes: Sequence[Route]) -> None:
-        self._rpc = rpc
-        self._router = Starlette(routes=list(routes), exception_handlers={404: _refuse, 405: _refuse})
-        self._router.router.redirect_slashes = False
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """`/rpc` goes straight to its endpoint, past the router and its middleware."""
-        if scope["type"] == "http" and scope["path"] == "/rpc":
-            await self._rpc(scope, receive, send)
-        elif scope["type"] == "http":
-            await self._router(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000})
+def application(routes: Sequence[Route]) -> Starlette:
+    """The ASGI application of these routes."""
+    router = Starlette(routes=list(routes), exception_handlers={404: _refuse, 405: _refuse})
+    router.router.redirect_slashes = False
+    return router

@@ -11,8 +11,7 @@ from starlette.routing import Route
 from taskrpc.core.model import Resource
 from taskrpc.engine.reading import Filter, Page, Reading
 from taskrpc.errors import TaskRpcError, invalid_params
-from taskrpc.web.body import request_id_of
-from taskrpc.web.rpc_endpoint import refusal_reply, retry_after
+from taskrpc.web.rpc_endpoint import refusal_reply, request_id, retry_after
 from taskrpc.wire.codecs import JSON, Codec, response_codec
 
 KINDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -106,17 +105,17 @@ def _answering(read: Callable[[Request], Awaitable[Resource]]) -> Callable[[Requ
     """A handler for Starlette: the resource, or the error, in the format that the client accepts."""
 
     async def handle(request: Request) -> Response:
-        request_id = {"x-request-id": request_id_of(request.scope).decode("latin-1")}
+        headers = {"x-request-id": request_id(dict(request.scope["headers"])).decode("latin-1")}
         codec: Codec = JSON
         try:
             accept = request.headers.get("accept")
             codec = response_codec(_for_programs(accept), JSON)
             body = codec.encode(await read(request))
-            return Response(body, media_type=codec.content_type, headers=request_id)
+            return Response(body, media_type=codec.content_type, headers=headers)
         except TaskRpcError as error:
             reply = refusal_reply(error, codec)
-            headers = {name.decode(): value.decode() for name, value in retry_after(error)}
-            return Response(reply.body, reply.status, headers | request_id, codec.content_type)
+            headers |= {name.decode(): value.decode() for name, value in retry_after(error)}
+            return Response(reply.body, reply.status, headers, codec.content_type)
 
     return handle
 

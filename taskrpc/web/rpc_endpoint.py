@@ -1,16 +1,17 @@
-"""`POST /rpc` as a plain ASGI callable: bytes to calls, calls to the table of methods, answers to bytes."""
+"""`POST /rpc`: bytes to calls, calls to the table of methods, answers to bytes. Sockets are the protocol's matter."""
 
 import asyncio
 import logging
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
+from taskrpc.core.ids import serial_id
 from taskrpc.engine.caller import Caller
-from taskrpc.errors import HTTP_STATUS, TaskRpcError
+from taskrpc.errors import TaskRpcError
 from taskrpc.rpc.batch import Answer, Entry, carry_out, carry_out_one
 from taskrpc.rpc.services import Context, Services
-from taskrpc.web.body import Hangup, Receive, Scope, Send, discard_rest, headers_of, read_body, request_id_of
 from taskrpc.wire import envelope
 from taskrpc.wire.codecs import JSON, Codec, request_codec, response_codec
 
@@ -18,7 +19,8 @@ log = logging.getLogger("taskrpc.requests")
 
 DEFAULT_MAX_BODY: Final = 8 * 2**20
 MAX_YAML_BODY: Final = 2**20
-_CLOSING: Final = frozenset({"body-too-large", "request-timeout"})
+
+Headers = dict[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,20 @@ class Reply:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Formats:
+    """How a request is read, how it is answered, and how large it may be."""
+
+    request: Codec
+    answer: Codec
+    limit: int
+
+
 def refusal_reply(error: TaskRpcError, codec: Codec) -> Reply:
     """The answer to a request in which no call was found."""
     answer = envelope.unparsable(error)
-    closing = ((b"connection", b"close"),) if error.type in _CLOSING else ()
     allow = ((b"allow", b"POST"),) if error.type == "method-not-allowed" else ()
-    headers = (*closing, *allow, *retry_after(error))
+    headers = (*allow, *retry_after(error))
     return Reply(answer.status, codec.encode(answer.body), codec.content_type, headers)
 
 
@@ -46,21 +56,18 @@ def retry_after(error: TaskRpcError) -> tuple[tuple[bytes, bytes], ...]:
     return () if seconds is None else ((b"retry-after", str(seconds).encode()),)
 
 
-async def send_reply(send: Send, reply: Reply, request_id: bytes, receive: Receive) -> None:
-    """Sends a whole response, and lets a client whose body is too large send on until it has seen it."""
-    body = reply.body or b""
-    headers = [(b"x-request-id", request_id), *reply.headers]
-    if reply.body is not None:
-        headers += [
-            (b"content-type", reply.content_type.encode()),
-            (b"content-length", str(len(body)).encode()),
-        ]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    if reply.status == HTTP_STATUS["body-too-large"]:
-        await send({"type": "http.response.body", "body": body, "more_body": True})
-        await discard_rest(receive)
-        body = b""
-    await send({"type": "http.response.body", "body": body})
+def request_id(headers: Headers) -> bytes:
+    """The request's `X-Request-Id`, cut to 100 bytes, or a new one: it is echoed, and stands in the log."""
+    given = headers.get(b"x-request-id")
+    return given[:100] if given else serial_id().encode()
+
+
+def answer_codec(headers: Headers) -> Codec:
+    """The format of an answer; JSON where the request asks for none that we have, to say just that."""
+    try:
+        return response_codec(headers.get(b"accept"), request_codec(headers.get(b"content-type")))
+    except TaskRpcError:
+        return JSON
 
 
 class RpcEndpoint:
@@ -69,47 +76,49 @@ class RpcEndpoint:
     def __init__(self, services: Services, max_body: int = DEFAULT_MAX_BODY) -> None:
         self._services = services
         self._max_body = max_body
+        self._formats = lru_cache(maxsize=256)(self._formats_of)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request; see docs/protocol.md."""
+    def limit(self, headers: Headers) -> int:
+        """How many bytes the body of a request with these headers may have."""
+        try:
+            return self._read_formats(headers).limit
+        except TaskRpcError:
+            return self._max_body  # refused when it is whole
+
+    def _read_formats(self, headers: Headers) -> Formats:
+        get = headers.get
+        return self._formats(get(b"content-type"), get(b"accept"), get(b"content-encoding"))
+
+    def _formats_of(self, content_type: bytes | None, accept: bytes | None, encoding: bytes | None) -> Formats:
+        if encoding is not None and encoding.lower() != b"identity":
+            raise TaskRpcError("unsupported-media-type", "Content-Encoding is not understood; send the body as it is")
+        codec = request_codec(content_type)
+        limit = min(self._max_body, MAX_YAML_BODY) if codec.name == "yaml" else self._max_body
+        return Formats(codec, response_codec(accept, codec), limit)
+
+    async def answer(self, method: str, headers: Headers, body: bytes, caller: Caller) -> Reply:
+        """Answers one whole request; see docs/protocol.md.
+
+        When its task is cancelled, because the server stops and waits no longer, the answer says so.
+        """
         began = time.perf_counter()
-        headers = headers_of(scope)
-        request_id = request_id_of(scope)
-        caller = Caller(lambda: _hang_up(receive))
         request: envelope.Request | None = None
         try:
-            codec = _answer_codec(headers)
-            try:
-                request = envelope.parse(await self._decoded(scope, receive, headers))
-                reply = await self._answered(request, caller, codec)
-            except TaskRpcError as error:
-                reply = refusal_reply(error, codec)
-            except asyncio.CancelledError:  # of the request's own task, when the server stops and waits no longer
-                await send_reply(send, _abandoned(request, codec), request_id, receive)
-                return
-            if caller.is_gone:
-                return
-            await send_reply(send, reply, request_id, receive)
-            caller.delivered()
-            _log_request(request, reply, request_id, time.perf_counter() - began)
-        except Hangup:
-            return
-        finally:
-            caller.close()
-            await caller.take_back()
+            if method != "POST":
+                raise TaskRpcError("method-not-allowed", f"{method} is not possible here; use POST")
+            formats = self._read_formats(headers)
+            request = envelope.parse(formats.request.decode(body))
+            reply = await self._carried_out(request, caller, formats.answer)
+        except TaskRpcError as error:
+            reply = refusal_reply(error, answer_codec(headers))
+        except asyncio.CancelledError:
+            reply = _abandoned(request, answer_codec(headers))
+        level = logging.WARNING if reply.status >= 500 else logging.DEBUG
+        if log.isEnabledFor(level):
+            _log_request(level, request, reply, request_id(headers), time.perf_counter() - began)
+        return reply
 
-    async def _decoded(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> object:
-        if scope["method"] != "POST":
-            raise TaskRpcError("method-not-allowed", f"{scope['method']} is not possible here; use POST")
-        encoding = headers.get(b"content-encoding", b"identity").lower()
-        if encoding != b"identity":
-            raise TaskRpcError("unsupported-media-type", "Content-Encoding is not understood; send the body as it is")
-        codec = request_codec(headers.get(b"content-type"))
-        response_codec(headers.get(b"accept"), codec)
-        limit = min(self._max_body, MAX_YAML_BODY) if codec.name == "yaml" else self._max_body
-        return codec.decode(await read_body(receive, headers, limit))
-
-    async def _answered(self, request: envelope.Request, caller: Caller, codec: Codec) -> Reply:
+    async def _carried_out(self, request: envelope.Request, caller: Caller, codec: Codec) -> Reply:
         context = Context(caller)
         if request.is_batch:
             results = await carry_out(self._services, context, [_entry(call) for call in request.calls])
@@ -135,19 +144,6 @@ def _abandoned(request: envelope.Request | None, codec: Codec) -> Reply:
     return Reply(status, None if status == 204 else codec.encode(body), codec.content_type, retry_after(error))
 
 
-async def _hang_up(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _answer_codec(headers: dict[bytes, bytes]) -> Codec:
-    """The format of the answer; JSON where the request asks for none that we have, to say just that."""
-    try:
-        return response_codec(headers.get(b"accept"), request_codec(headers.get(b"content-type")))
-    except TaskRpcError:
-        return JSON
-
-
 def _entry(call: envelope.Call | envelope.BadCall) -> Entry | TaskRpcError:
     if isinstance(call, envelope.BadCall):
         return call.error
@@ -162,10 +158,7 @@ def _answer(call: envelope.Call | envelope.BadCall, result: Answer) -> envelope.
     return envelope.success(call, result)
 
 
-def _log_request(request: envelope.Request | None, reply: Reply, request_id: bytes, seconds: float) -> None:
-    level = logging.WARNING if reply.status >= 500 else logging.DEBUG
-    if not log.isEnabledFor(level):
-        return
+def _log_request(level: int, request: envelope.Request | None, reply: Reply, request_id: bytes, seconds: float) -> None:
     calls = request.calls if request is not None else []
     first = calls[0] if calls else None
     method, task = "", None

@@ -1,0 +1,80 @@
+"""One request to `/rpc` and its answer, as the protocol handles them."""
+
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from taskrpc.engine.caller import Caller
+from taskrpc.errors import TaskRpcError
+from taskrpc.web.rpc_endpoint import Headers, Reply, request_id
+
+_JOINED_BYTES: Final = 64 * 1024
+
+
+class Exchange:
+    """A request that is read piece by piece. It is `whole` when all of its body is there.
+
+    `keep_alive` and `response_complete` are what uvicorn looks at, as it does with cycles of its own.
+    """
+
+    __slots__ = (
+        "body",
+        "caller",
+        "headers",
+        "keep_alive",
+        "limit",
+        "method",
+        "refusal",
+        "response_complete",
+        "running",
+        "size",
+        "whole",
+    )
+
+    def __init__(self, method: str, headers: Headers, keep_alive: bool, limit: int) -> None:
+        self.method = method
+        self.headers = headers
+        self.keep_alive = keep_alive
+        self.limit = limit
+        self.body: list[bytes] = []
+        self.size = 0
+        self.whole = False
+        self.running = False
+        self.response_complete = False
+        self.refusal: TaskRpcError | None = None
+        self.caller = Caller()
+
+    @property
+    def length(self) -> int:
+        """The length that the head announces; 0 where it announces none."""
+        return int(self.headers.get(b"content-length", b"0"))
+
+    def add(self, piece: bytes) -> None:
+        """A further piece of the body."""
+        self.size += len(piece)
+        if self.refusal is None:
+            self.body.append(piece)
+
+    def refuse(self, refusal: TaskRpcError) -> None:
+        """It will be answered by this; nothing more of it is kept, and its connection is not used again."""
+        self.refusal = refusal
+        self.keep_alive = False
+        self.body.clear()
+
+    def whole_body(self) -> bytes:
+        """The body."""
+        return self.body[0] if len(self.body) == 1 else b"".join(self.body)
+
+    def response(self, reply: Reply, defaults: list[tuple[bytes, bytes]]) -> list[bytes]:
+        """The bytes of the response, to be written at once: in one piece, or head and body where that is large."""
+        body = reply.body or b""
+        lines = [b"x-request-id: " + request_id(self.headers)]
+        lines += [b"%b: %b" % line for line in (*defaults, *reply.headers)]
+        if reply.body is not None:
+            lines.append(b"content-type: %b\r\ncontent-length: %d" % (reply.content_type.encode(), len(body)))
+        if not self.keep_alive:
+            lines.append(b"connection: close")
+        head = STATUS_LINE[reply.status] + b"\r\n".join(lines) + b"\r\n\r\n"
+        if self.method == "HEAD":
+            return [head]
+        return [head + body] if len(body) < _JOINED_BYTES else [head, body]

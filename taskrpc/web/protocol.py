@@ -1,0 +1,231 @@
+"""The HTTP/1.1 protocol of `/rpc` on uvicorn's: less work per request, and limits that uvicorn does not have.
+
+uvicorn reads all requests and serves those of other paths as ever. A request to `/rpc` becomes an Exchange instead of
+an ASGI call: it is carried out when it is there as a whole, and answered by one write. Exchanges keep uvicorn's rules
+for pipelines (one at a time, in order), keep-alive and shutdown. Deadlines are watched by one sweep over all
+connections, instead of timers for each request.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from taskrpc.errors import TaskRpcError
+from taskrpc.web.exchange import Exchange
+from taskrpc.web.rpc_endpoint import Reply, RpcEndpoint, answer_codec, refusal_reply
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.flow_control import FlowControl
+
+RPC_PATH: Final = b"/rpc"
+BYTE_SECONDS: Final = 10.0
+REQUEST_SECONDS: Final = 60.0
+KEEP_ALIVE_SECONDS: Final = 75.0
+SWEEP_SECONDS: Final = 1.0
+MOST_HEAD_BYTES: Final = 64 * 1024
+# A client that is cut off while it sends never sees why, and sends the same again: so what follows a refusal is read
+# and forgotten, until nothing comes for a while, up to this much.
+QUIET_SECONDS: Final = 2.0
+MOST_DISCARDED: Final = 64 * 2**20
+
+
+class RpcProtocol(HttpToolsProtocol):
+    """A connection. `endpoint` answers what comes to `/rpc`; the ASGI application of the config all other paths.
+
+    `_phase` tells what is awaited: the "head" or the "body" of a request, "nothing" while the client may be silent, or
+    the end of what is "discarded".
+    """
+
+    endpoint: RpcEndpoint
+    transport: Any
+    flow: "FlowControl"
+    cycle: Any  # the request that was read last: a cycle of uvicorn's, or an Exchange
+    pipeline: Any
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._current: Exchange | None = None
+        self._phase = "head"
+        self._bytes = 0  # of the head, or of what was discarded
+        self._began_at = self._heard_at = self.loop.time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._current is not None:
+            self._current.caller.leave()
+        if isinstance(self.cycle, Exchange):
+            self.cycle = None  # uvicorn has nothing to tell it
+        self._phase = "nothing"
+        super().connection_lost(exc)
+
+    # What is read
+
+    def data_received(self, data: bytes) -> None:
+        self._heard_at = self.loop.time()
+        self._bytes = len(data) if self._phase == "nothing" else self._bytes + len(data)
+        super().data_received(data)
+        if (self._phase == "head" and self._bytes > MOST_HEAD_BYTES) or (
+            self._phase == "discarded" and self._bytes > MOST_DISCARDED
+        ):
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        self._phase = "head"
+        self._began_at = self._heard_at
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+
+    def on_headers_complete(self) -> None:
+        self._phase = "body"
+        if self.url == RPC_PATH or httptools.parse_url(self.url).path == RPC_PATH:
+            self._begin_exchange()
+            return
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers.extend(headers)
+        super().on_headers_complete()
+
+    def _begin_exchange(self) -> None:
+        headers = dict(self.headers)
+        keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
+        limit = self.endpoint.limit(headers)
+        exchange = Exchange(self.parser.get_method().decode(), headers, keep_alive, limit)
+        former, self.cycle = self.cycle, exchange
+        if former is None or former.response_complete:
+            self._current = exchange
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, None))
+        if exchange.length > limit:
+            self._refuse(exchange, _too_large(limit))
+        elif self.expect_100_continue and exchange is self._current:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        exchange = self.cycle
+        if not isinstance(exchange, Exchange):
+            super().on_body(body)
+            return
+        exchange.add(body)
+        if exchange.size > exchange.limit and exchange.refusal is None:
+            self._refuse(exchange, _too_large(exchange.limit))
+
+    def on_message_complete(self) -> None:
+        self._phase = "nothing"
+        exchange = self.cycle
+        if not isinstance(exchange, Exchange):
+            super().on_message_complete()
+            return
+        exchange.whole = True
+        if exchange.response_complete:
+            self.transport.close()  # it was refused before
+        else:
+            self._run(exchange)
+
+    # What becomes of an exchange
+
+    def _refuse(self, exchange: Exchange, refusal: TaskRpcError) -> None:
+        """Answers before the request is whole, when it is this exchange's turn."""
+        exchange.refuse(refusal)
+        self._run(exchange)
+
+    def _run(self, exchange: Exchange) -> None:
+        if exchange is not self._current or exchange.running:
+            return
+        exchange.running = True
+        task = self.loop.create_task(self._carry_out(exchange))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """Called by uvicorn for a request of another path, and for whatever comes next in a pipeline."""
+        if not isinstance(cycle, Exchange):
+            super()._start_asgi_task(cycle, app)
+            return
+        self._current = cycle
+        if cycle.whole or cycle.refusal is not None:
+            self._run(cycle)
+
+    async def _carry_out(self, exchange: Exchange) -> None:
+        try:
+            if exchange.refusal is not None:
+                reply = refusal_reply(exchange.refusal, answer_codec(exchange.headers))
+            else:
+                body = exchange.whole_body()
+                reply = await self.endpoint.answer(exchange.method, exchange.headers, body, exchange.caller)
+            self._send(exchange, reply)
+        finally:
+            if not exchange.response_complete:
+                self.transport.close()
+                await exchange.caller.take_back()
+        if self.flow.write_paused:
+            await self.flow.drain()
+        self._over(exchange)
+
+    def _send(self, exchange: Exchange, reply: Reply) -> None:
+        if exchange.caller.is_gone or self.transport.is_closing():
+            return
+        self.transport.writelines(exchange.response(reply, self.server_state.default_headers))
+        exchange.response_complete = True
+
+    def _over(self, exchange: Exchange) -> None:
+        """The answer is on its way: the next request of the connection has its turn."""
+        self.server_state.total_requests += 1
+        self._current = None
+        if self.transport.is_closing() or not exchange.response_complete:
+            return
+        self._heard_at = self.loop.time()
+        if exchange.keep_alive:
+            self.flow.resume_reading()
+            if self.pipeline:
+                self._start_asgi_task(*self.pipeline.pop())
+        elif exchange.refusal is not None and exchange.refusal.type == "body-too-large" and not exchange.whole:
+            self._phase = "discarded"
+            self._bytes = 0
+        else:
+            self.transport.close()
+
+    # Deadlines
+
+    def sweep(self, now: float) -> None:
+        """Ends what takes too long: a request that does not come, or a connection that nobody uses."""
+        silent, lasting = now - self._heard_at, now - self._began_at
+        if self._phase == "nothing":
+            if self._is_unused() and silent > KEEP_ALIVE_SECONDS:
+                self.transport.close()
+        elif self._phase == "discarded":
+            if silent > QUIET_SECONDS or lasting > REQUEST_SECONDS:
+                self.transport.close()
+        elif silent > BYTE_SECONDS or lasting > REQUEST_SECONDS:
+            if self._phase == "body" and isinstance(self.cycle, Exchange):
+                self._phase = "nothing"
+                self._refuse(self.cycle, _too_slow())
+            else:
+                self.transport.close()
+
+    def _is_unused(self) -> bool:
+        return self._current is None and (self.cycle is None or self.cycle.response_complete)
+
+
+def _too_large(limit: int) -> TaskRpcError:
+    return TaskRpcError("body-too-large", f"The body is larger than {limit} bytes", {"limit": limit})
+
+
+def _too_slow() -> TaskRpcError:
+    return TaskRpcError(
+        "request-timeout",
+        f"The body did not come: {BYTE_SECONDS:.0f} s without a byte, or {REQUEST_SECONDS:.0f} s in all",
+    )
+
+
+async def sweep_connections(connections: set[Any]) -> None:
+    """Runs for ever: watches the deadlines of all connections of a server."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        now = loop.time()
+        for connection in list(connections):
+            connection.sweep(now)
