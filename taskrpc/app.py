@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
@@ -25,6 +25,7 @@ from taskrpc.web.resources import Resources
 from taskrpc.web.rpc_endpoint import RpcEndpoint
 from taskrpc.web.server import DRAIN_SECONDS, Server
 from taskrpc.wire import yaml_reader
+from taskrpc.wire.yaml_places import line_of
 
 if TYPE_CHECKING:
     from taskrpc.store.embedded import EmbeddedPostgres
@@ -200,7 +201,19 @@ async def _load_definitions(parts: Parts) -> None:
             try:
                 parts.signals.queued(await parts.definitions.apply_file(file, content, yaml_reader.decode(content)))
             except TaskRpcError as error:
-                raise TaskRpcError(error.type, f"{file}: {error.message}", error.data) from error
+                raise TaskRpcError(
+                    error.type, f"{_place(file, content, error)}: {error.message}", error.data
+                ) from error
+
+
+def _place(file: Path, content: bytes, error: TaskRpcError) -> str:
+    """The file, and the line of the definition or field that an error is about; YAML's own errors name theirs."""
+    data: dict[str, Any] = dict(error.data or {})
+    if "definition" not in data:
+        return str(file)
+    fields = data["errors"][0]["path"].split(".") if "errors" in data else []
+    line = line_of(content, [data["definition"], *fields])
+    return f"{file}, line {line}"
 
 
 def _files(path: Path) -> list[tuple[Path, bytes]]:

@@ -31,7 +31,7 @@ def command(app: typer.Typer) -> None:
         settings = read_settings(database_url=database_url, data_dir=data_dir)
         try:
             findings = asyncio.run(_examine(settings))
-        except (TaskRpcError, OSError, TimeoutError, asyncpg.PostgresError) as error:
+        except (TaskRpcError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             typer.echo(f"WRONG  database      cannot be reached: {error}")
             raise typer.Exit(1) from None
         for finding in findings:

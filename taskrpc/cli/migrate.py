@@ -28,7 +28,7 @@ def command(app: typer.Typer) -> None:
         settings = read_settings(database_url=database_url, data_dir=data_dir)
         try:
             names = asyncio.run(_migrate(settings))
-        except (TaskRpcError, OSError, TimeoutError, asyncpg.PostgresError) as error:
+        except (TaskRpcError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             typer.echo(f"taskrpc: {error}", err=True)
             raise typer.Exit(1) from None
         for name in names:

@@ -120,10 +120,13 @@ def _of_file(parsed: object) -> dict[str, tuple[DefinitionSpec, dict[str, Any]]]
         raise TaskRpcError("invalid-params", "a mapping of definitions' ids to their fields is expected")
     definitions = {}
     for name, fields in parsed.items():
+        if not isinstance(fields, dict | None):
+            raise TaskRpcError("invalid-params", f"{name}: a mapping of fields is expected", {"definition": name})
         try:
-            definitions[name] = (parse_definition(fields if fields is not None else {}), fields or {})
-        except (TaskRpcError, TypeError, AttributeError) as error:
-            raise TaskRpcError("invalid-params", f"{name}: {getattr(error, 'message', error)}") from error
+            definitions[name] = (parse_definition(fields or {}), fields or {})
+        except TaskRpcError as error:
+            data = {"definition": name, **(error.data or {})}
+            raise TaskRpcError("invalid-params", f"{name}: {error.message}", data) from error
     return definitions
 
 

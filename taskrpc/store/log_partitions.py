@@ -48,9 +48,8 @@ async def keep(database: Database, retention_days: int) -> None:
 
 async def _change(database: Database, statement: str) -> None:
     try:
-        async with database.connection() as connection, connection.transaction():
-            await connection.execute(_PATIENCE)
-            await connection.execute(statement)
+        async with database.connection() as connection:
+            await connection.execute(f"{_PATIENCE}; {statement}")
     except (asyncpg.LockNotAvailableError, asyncpg.CheckViolationError, asyncpg.DuplicateTableError) as error:
         # Another server was quicker, somebody holds the log, or the default partition has rows of that day already.
         log.info("not now: %s: %s", statement, error)

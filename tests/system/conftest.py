@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from taskrpc.store.embedded.home import find_home
+from taskrpc.store.embedded.processes import server_processes
 from tests.databases import copy_of, template, temporary_directory
 from tests.system.postgres import Postgres
 from tests.system.processes import ServerProcess
+from tests.system.waiting import until
 
 Serve = Callable[..., Awaitable[ServerProcess]]
 
@@ -49,6 +52,18 @@ def place() -> Iterator[Path]:
     directory = temporary_directory()
     yield directory
     shutil.rmtree(directory)
+
+
+@pytest.fixture
+async def data_dir(place: Path) -> AsyncIterator[Path]:
+    """The path of a data directory that is not there yet; its PostgreSQL has ended when it is removed."""
+    yield place / "data"
+    home = find_home(place / "data")
+
+    async def ended() -> bool:
+        return home is None or not server_processes(home)
+
+    await until(ended)
 
 
 @pytest.fixture(scope="session")

@@ -75,7 +75,7 @@ async def _cut_others(connection: asyncpg.Connection) -> int:
 
 _WAITING: Final = """
 select count(distinct pid) from pg_locks l join pg_database d on d.oid = l.database
-where not granted and d.datname = current_database()
+where not granted and locktype = $1 and d.datname = current_database()
 """
 _HOLD_COMMITS: Final = """
 create or replace function taskrpc.test_hold() returns trigger language plpgsql as $$
@@ -90,14 +90,15 @@ select pg_advisory_lock(1);
 class Obstacle:
     """Something in the way of a database's transactions: they wait until it is gone."""
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    def __init__(self, connection: asyncpg.Connection, kind: str) -> None:
         self._connection = connection
+        self._kind = kind  # of lock
 
     async def reached(self, count: int = 1) -> None:
         """Waits until so many transactions have come to the obstacle."""
 
         async def as_many() -> bool:
-            return bool(await self._connection.fetchval(_WAITING) >= count)
+            return bool(await self._connection.fetchval(_WAITING, self._kind) >= count)
 
         await until(as_many)
 
@@ -111,7 +112,7 @@ async def commits_held(url: str) -> AsyncIterator[Obstacle]:
     """Transactions that change tasks come to a halt at the very end, when they commit, until the block ends."""
     async with connected(url) as connection:
         await connection.execute(_HOLD_COMMITS)
-        yield Obstacle(connection)
+        yield Obstacle(connection, "advisory")
 
 
 @contextlib.asynccontextmanager
@@ -119,4 +120,4 @@ async def tables_locked(url: str, *tables: str) -> AsyncIterator[Obstacle]:
     """Nobody reads or writes these tables until the block ends."""
     async with connected(url) as connection, connection.transaction():
         await connection.execute(f"lock table {', '.join(tables)} in access exclusive mode")
-        yield Obstacle(connection)
+        yield Obstacle(connection, "relation")

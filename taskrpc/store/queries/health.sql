@@ -41,9 +41,11 @@ where g.used <> c.used or (c.held > 0 and g.used < g.lim) limit 100;
 -- Who keeps vacuum from removing dead rows: sessions, replication slots, prepared transactions; oldest first.
 select * from (
     select 'session ' || pid || coalesce(' of ' || nullif(application_name, ''), '') || ' (' || coalesce(state, 'unknown')
-        || ')' as holder, age(backend_xmin) as transactions, extract(epoch from now() - xact_start)::float8 as seconds,
-        true as is_session
-    from pg_stat_activity where backend_xmin is not null and pid <> pg_backend_pid()
+        || ')' as holder, greatest(age(backend_xmin), age(backend_xid)) as transactions,
+        extract(epoch from now() - xact_start)::float8 as seconds, true as is_session
+    from pg_stat_activity
+    where coalesce(backend_xmin, backend_xid) is not null and pid <> pg_backend_pid()
+        and (datname is null or datname = current_database())
     union all
     select 'replication slot ' || slot_name, age(coalesce(xmin, catalog_xmin)), null, false
     from pg_replication_slots where coalesce(xmin, catalog_xmin) is not null
