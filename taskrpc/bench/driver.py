@@ -9,7 +9,7 @@ import uvloop
 from taskrpc.bench import claims, heartbeats, life_cycle, waiting
 from taskrpc.bench.connection import LoadError
 from taskrpc.bench.plan import Plan
-from taskrpc.bench.window import Window, say
+from taskrpc.bench.window import Window, read_order, say, wait_for_dismissal
 
 BEHAVIOURS: Final[Mapping[str, Callable[[Plan, Window], Awaitable[None]]]] = {
     "life-cycle": life_cycle.run,
@@ -27,10 +27,11 @@ async def _drive(plan: Plan) -> None:
 def main() -> int:
     """Carries out one plan; exit status 1, after an event that says why, when the load could not be put on."""
     try:
-        uvloop.run(_drive(Plan.decode(sys.stdin.buffer.read())))
+        uvloop.run(_drive(Plan.decode(read_order())))
     except LoadError as error:
         say("failed", message=str(error))
         return 1
+    wait_for_dismissal()
     return 0
 
 

@@ -16,6 +16,8 @@ from taskrpc.bench.servers import stopped
 # The latencies of a whole run are one line.
 _LONGEST_LINE: Final = 2**27
 _PATIENCE_SECONDS: Final = 600.0
+# Fewer polls weigh less than a server's memory varies.
+_FEWEST_WEIGHED: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +84,21 @@ class _Load:
 async def measure(
     command: Sequence[str], order: bytes, cluster: Cluster, server_pids: Sequence[int] = (), waiting: int = 0
 ) -> Figures:
-    """Runs a load's program with an order on its standard input. Raises LoadError, also when it does not end."""
+    """Runs a load's program, which `taskrpc.bench.window` describes. Raises LoadError, also when it does not end."""
     await cluster.settle()
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_LONGEST_LINE
     )
     try:
         assert process.stdin is not None
-        process.stdin.write(order)
-        process.stdin.write_eof()
+        process.stdin.write(order + b"\n")
         database = [cluster.first_process] if cluster.first_process is not None else []
         meter = Meter(cluster.connection, {"server": server_pids, "database": database, "load": [process.pid]})
         load = _Load(process, meter)
         async with asyncio.timeout(_PATIENCE_SECONDS):
             result = await load.result()
+            process.stdin.close()
+            await process.wait()
     except TimeoutError:
         raise LoadError(f"the load did not end within {_PATIENCE_SECONDS:.0f} s") from None
     finally:
@@ -123,5 +126,5 @@ def _figures(result: Mapping[str, Any], samples: Mapping[str, Sample], waiting: 
         load_cpu=load_cpu,
         load_share=load_cpu * tasks / 1e6 / (end.at - begin.at),
         wal=(end.wal - begin.wal) / tasks,
-        poll_memory=(begin.memory - idle.memory) / waiting if idle is not None and waiting else None,
+        poll_memory=(begin.memory - idle.memory) / waiting if idle is not None and waiting >= _FEWEST_WEIGHED else None,
     )

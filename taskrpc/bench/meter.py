@@ -22,18 +22,26 @@ class Process:
     memory: int
 
 
-def _read(pid: str) -> Process | None:
+def _read(pid: int) -> Process | None:
     try:
-        fields = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
     ticks = sum(map(int, fields[11:15]))
     return Process(int(fields[1]), ticks / _TICKS_PER_SECOND, int(fields[21]) * _PAGE_BYTES)
 
 
+def _pids() -> set[int]:
+    return {int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()}
+
+
 def _processes() -> dict[int, Process]:
-    pids = [entry.name for entry in os.scandir("/proc") if entry.name.isdigit()]
-    return {int(pid): process for pid in pids if (process := _read(pid)) is not None}
+    """All processes at one moment: what ends in the midst of reading would be counted twice, or not at all."""
+    while True:
+        pids = _pids()
+        found = {pid: process for pid in pids if (process := _read(pid)) is not None}
+        if found.keys() == _pids():
+            return found
 
 
 def _tree(processes: Mapping[int, Process], roots: Sequence[int]) -> list[Process]:
@@ -78,7 +86,7 @@ async def postmaster(connection: asyncpg.Connection) -> int | None:
     """The process id of the cluster's first process; None where the cluster is not on this machine."""
     pid = await connection.fetchval("select pg_backend_pid()")
     name = await connection.fetchval("select current_setting('cluster_name')")
-    backend = _read(str(pid))
+    backend = _read(pid)
     return backend.parent if backend is not None and _is_postgres(backend.parent, name) else None
 
 

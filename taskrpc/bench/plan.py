@@ -1,4 +1,4 @@
-"""What a load is told to do: one JSON document on the standard input of its process."""
+"""What a load is told to do: one JSON document, the first line of its process's standard input."""
 
 from dataclasses import asdict, dataclass
 from typing import Literal

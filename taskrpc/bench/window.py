@@ -1,4 +1,7 @@
-"""The part of a load that counts, and how the load's process tells of it: a JSON document per line.
+"""The part of a load that counts, and how the load's process tells of it.
+
+The process gets its order as the first line of its standard input and stays until that is closed, so that it can be
+looked at. It tells of events on its standard output, a JSON document per line:
 
 {"event": "idle"}     nothing waits yet (of loads that measure what waiting costs)
 {"event": "begin"}    the measurement begins
@@ -16,6 +19,16 @@ import orjson
 
 clock: Final = time.perf_counter
 Call = Generator[bytes, bytes, bytes]
+
+
+def read_order() -> bytes:
+    """What this process is to do: one JSON document."""
+    return sys.stdin.buffer.readline()
+
+
+def wait_for_dismissal() -> None:
+    """Stays until the process that started this one has seen what it needs, or has died."""
+    sys.stdin.buffer.read()
 
 
 def say(event: str, **fields: object) -> None:
