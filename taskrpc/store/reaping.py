@@ -29,14 +29,12 @@ class Reaping:
         """Does everything that is due, at most MOST_ROWS of a kind; answers how many rows it touched."""
         touched = len(await self._database.fetch("put_off", MOST_ROWS))
         for statement, further in _ROUND:
-            rows = await self._database.fetch(statement, MOST_ROWS, False, *further)
-            self._signals.changed(rows)
-            touched += len(rows) + await self._reap_limited(statement, further)
+            touched += await self._carry_out(statement, *further)
         return touched + len(await self._database.fetch("delete_expired", MOST_ROWS))
 
-    async def _reap_limited(self, statement: str, further: tuple[float, ...]) -> int:
+    async def _carry_out(self, statement: str, *further: float) -> int:
         async with self._database.connection() as connection, connection.transaction():
-            rows: list[Record] = await connection.fetch(SQL[statement], MOST_ROWS, True, *further)
+            rows: list[Record] = await connection.fetch(SQL[statement], MOST_ROWS, *further)
             admitted = await gates.settle(connection, gates.changes(rows))
         self._signals.queued(admitted)
         self._signals.changed(rows)

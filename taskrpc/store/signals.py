@@ -43,7 +43,7 @@ class Signals:
         """Tells what changed rows of the table task mean."""
         self.queued([(row["kind"], row["name"]) for row in rows if row["queued"]])
         self.ended([row["id"] for row in rows if row["status"] == "done"])
-        waits = [row["due_at"] - row["updated_at"] for row in rows if row["status"] == "waiting"]
+        waits = [row["wake_at"] - row["updated_at"] for row in rows if row["status"] == "waiting"]
         if waits:
             for react in self._on_due:
                 react(min(waits).total_seconds())

@@ -12,6 +12,7 @@ from taskrpc.rpc.batch import Entry, carry_out_one
 from taskrpc.rpc.services import Context
 from taskrpc.settings import Settings
 from taskrpc.store.database import Database
+from taskrpc.store.reaping import Reaping
 from taskrpc.wire.codecs import JSON
 
 
@@ -63,6 +64,7 @@ async def headless(database_url: str, *, loops: bool = True, **settings: Any) ->
         async with asyncio.TaskGroup() as group:
             parts = build(Settings(database_url=database_url, **settings), database, group.create_task)
             running = [group.create_task(loop) for loop in (parts.loops() if loops else [database.watch()])]
+            await Reaping(database, parts.signals).beat()
             await parts.definitions.reload()
             yield Headless(parts)
             parts.drain()

@@ -24,7 +24,7 @@ from tests.databases import connected, copy_of
 from tests.engine.headless import Headless, headless
 from tests.engine.model import EPOCH, LEGAL, RUNS, Call, Definition, Model, Refused, View, shown
 
-EXAMPLES: Final = int(os.environ.get("TASKRPC_STATE_MACHINE_EXAMPLES", "300"))
+EXAMPLES: Final = int(os.environ.get("TASKRPC_STATE_MACHINE_EXAMPLES", "200"))
 STEPS: Final = 40
 
 DEFINITIONS: Final = {

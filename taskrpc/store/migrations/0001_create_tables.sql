@@ -105,7 +105,9 @@ create table taskrpc.task (
     held boolean not null default false,
     -- since when the task is due; its place in the queue among equals
     ready_at timestamptz,
-    -- when the reaper has to look; never later than what the status waits for
+    -- waiting: when it becomes due
+    wake_at timestamptz,
+    -- requested, in-progress: when the reaper has to look; never later than the lease
     due_at timestamptz,
     -- requested: start by; in-progress: the lease
     lease_at timestamptz,
@@ -148,6 +150,8 @@ create table taskrpc.task (
 );
 create index task_claims on taskrpc.task (kind, name, rank, ready_at, id) where queued;
 create index task_held on taskrpc.task (gate, rank, ready_at, id) where held;
+-- Apart, so that no backlog of one kind is in the way of the other.
+create index task_wake on taskrpc.task (wake_at) where wake_at is not null;
 create index task_due on taskrpc.task (due_at) where due_at is not null;
 create index task_drop on taskrpc.task (drop_at) where drop_at is not null;
 create index task_expire on taskrpc.task (expire_at) where expire_at is not null;

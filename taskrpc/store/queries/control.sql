@@ -15,7 +15,7 @@ with x as materialized (
 ), changed as (
     update taskrpc.task t set
         status = 'done', outcome = 'canceled', queued = false, held = false,
-        lease_at = null, due_at = null, drop_at = null,
+        wake_at = null, lease_at = null, due_at = null, drop_at = null,
         expire_at = taskrpc.now() + taskrpc.ms(fit.retention),
         version = t.version + 1, updated_at = taskrpc.now(),
         call = 'cancel', call_id = fit.call_id, call_at = taskrpc.now(), call_version = t.version + 1
@@ -50,6 +50,7 @@ with x as materialized (
         status = case when fit.runs then t.status else 'done' end,
         outcome = case when not fit.runs then 'canceled' end,
         queued = false, held = false,
+        wake_at = null,
         lease_at = case when fit.runs then t.lease_at end,
         due_at = case when fit.runs then t.due_at end,
         drop_at = case when fit.runs then t.drop_at end,

@@ -13,7 +13,7 @@ with x as materialized (
 ), created as (
     insert into taskrpc.task (
         id, kind, name, rev, label, requester, rank, execute_at, gate_value, gate, queue_gate, create_id, params,
-        bytes, status, queued, held, ready_at, due_at, drop_at, created_at, updated_at
+        bytes, status, queued, held, ready_at, wake_at, drop_at, created_at, updated_at
     )
     select x.id, 'task', x.name, x.rev, x.label, x.requester::json, x.rank, x.execute_at, x.gate_value, x.gate,
         x.queue_gate, x.call_id, x.params::json, x.bytes,

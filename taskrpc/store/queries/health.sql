@@ -26,7 +26,10 @@ select extract(epoch from taskrpc.now() - at)::float8 as seconds from taskrpc.pu
 
 -- name: overdue
 -- Seconds by which the reaper is late.
-select extract(epoch from taskrpc.now() - min(due_at))::float8 as seconds from taskrpc.task where due_at is not null;
+select extract(epoch from taskrpc.now() - least(
+    (select min(wake_at) from taskrpc.task where wake_at is not null),
+    (select min(due_at) from taskrpc.task where due_at is not null)
+))::float8 as seconds;
 
 -- name: gate_faults
 -- Gates whose count is not that of their tasks, or that hold tasks although there is room.

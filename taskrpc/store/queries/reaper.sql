@@ -1,6 +1,6 @@
 -- The work of the reaper: what time changes. Every statement takes at most $1 rows, locks them without waiting and
 -- looks again at what it was called for. Nothing expires while the pulse is old: then the time without a server is not
--- known yet. The last parameter tells limited tasks from others, as in execution.sql.
+-- known yet. Where limited tasks may be among the rows, the transaction goes on and settles their gates.
 
 -- name: beat
 -- Says that a server is alive; a pulse older than $1 ms means that none was, and the time since does not count.
@@ -29,14 +29,13 @@ returning t.id;
 -- name: promote
 -- Makes waiting tasks ready whose time has come. Edges: waiting -due-> ready.
 with fit as materialized (
-    select t.id, t.status, t.due_at from taskrpc.task t
-    where t.due_at <= taskrpc.now() and t.status = 'waiting'
-        and (t.gate is not null or t.queue_gate is not null) = $2
-    order by t.due_at limit $1
+    select t.id, t.status, t.wake_at from taskrpc.task t
+    where t.wake_at <= taskrpc.now() and t.status = 'waiting'
+    order by t.wake_at limit $1
     for update of t skip locked
 ), changed as (
     update taskrpc.task t set
-        status = 'ready', queued = t.gate is null, held = t.gate is not null, ready_at = fit.due_at, due_at = null,
+        status = 'ready', queued = t.gate is null, held = t.gate is not null, ready_at = fit.wake_at, wake_at = null,
         version = t.version + 1, updated_at = taskrpc.now()
     from fit where t.id = fit.id
     returning fit.status as status_before, false as held_before, t.*
@@ -54,8 +53,7 @@ with fit as materialized (
     join taskrpc.definition d on d.rev = t.rev cross join taskrpc.pulse p
     where t.due_at <= taskrpc.now() and t.status = 'requested'
         and taskrpc.deadline(t.lease_at, d.requested_timeout, p.resumed_at) <= taskrpc.now()
-        and p.at > taskrpc.now() - taskrpc.ms($3)
-        and (t.gate is not null or t.queue_gate is not null) = $2
+        and p.at > taskrpc.now() - taskrpc.ms($2)
     order by t.due_at limit $1
     for update of t skip locked
 ), changed as (
@@ -83,8 +81,7 @@ with fit as materialized (
     from taskrpc.task t join taskrpc.definition d on d.rev = t.rev cross join taskrpc.pulse p
     where t.due_at <= taskrpc.now() and t.status = 'in-progress'
         and taskrpc.deadline(t.lease_at, d.run_timeout, p.resumed_at) <= taskrpc.now()
-        and p.at > taskrpc.now() - taskrpc.ms($3)
-        and (t.gate is not null or t.queue_gate is not null) = $2
+        and p.at > taskrpc.now() - taskrpc.ms($2)
     order by t.due_at limit $1
     for update of t skip locked
 ), changed as (
@@ -95,8 +92,8 @@ with fit as materialized (
             'type', 'awf.task/failed-due-to-in-progress-timeout',
             'message', 'The executor was not heard of within the in-progress timeout') end,
         execute_at = case when fit.again then fit.again_at else t.execute_at end,
-        due_at = case when fit.again then fit.again_at end,
-        lease_at = null, ready_at = null,
+        wake_at = case when fit.again then fit.again_at end,
+        due_at = null, lease_at = null, ready_at = null,
         drop_at = case when fit.again then t.drop_at end,
         expire_at = case when not fit.again then taskrpc.now() + taskrpc.ms(fit.retention) end,
         version = t.version + 1, updated_at = taskrpc.now(), call = null, call_id = null
@@ -116,7 +113,6 @@ with fit as materialized (
     select t.id, t.status, t.held, d.retention
     from taskrpc.task t join taskrpc.definition d on d.rev = t.rev
     where t.drop_at <= taskrpc.now() and t.status <> 'done'
-        and (t.gate is not null or t.queue_gate is not null) = $2
     order by t.drop_at limit $1
     for update of t skip locked
 ), changed as (
@@ -125,7 +121,7 @@ with fit as materialized (
         outcome = case when t.stop_requested then 'canceled' else 'failed' end,
         outcome_reason = case when not t.stop_requested then json_build_object(
             'type', 'awf.task/dropped', 'message', 'The timeout of the definition has passed') end,
-        queued = false, held = false, lease_at = null, due_at = null, drop_at = null,
+        queued = false, held = false, wake_at = null, lease_at = null, due_at = null, drop_at = null,
         expire_at = taskrpc.now() + taskrpc.ms(fit.retention),
         version = t.version + 1, updated_at = taskrpc.now(), call = null, call_id = null
     from fit where t.id = fit.id
@@ -146,6 +142,7 @@ returning id;
 -- name: next_due
 -- How many seconds remain until the reaper has something to do; null when nothing is planned.
 select extract(epoch from least(
+    (select min(wake_at) from taskrpc.task where wake_at is not null),
     (select min(due_at) from taskrpc.task where due_at is not null),
     (select min(drop_at) from taskrpc.task where drop_at is not null),
     (select min(expire_at) from taskrpc.task where expire_at is not null)

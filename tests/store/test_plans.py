@@ -1,0 +1,219 @@
+"""The statements of the queue on a table with 250,000 tasks of all statuses: index scans only, and few rows touched."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any, Final
+
+import asyncpg
+import orjson
+import pytest
+
+from taskrpc.store.database import _HOT_SETTINGS
+from taskrpc.store.statements import SQL
+from tests.conftest import Template
+from tests.databases import copy_of
+
+FEW: Final = 100
+MOST: Final = 50
+# What one statement may look at per row that it is about: index entries, locks, the log's insert and what is left over.
+ROWS_PER_ELEMENT: Final = 12
+
+FILL: Final = """
+insert into taskrpc.definition (name, spec, concurrency_limit, queue_limit, timeout, retention, created_at)
+select 'd' || n, '{}', case when n % 5 = 0 then 10 end, case when n % 7 = 0 then 1000000 end, 1000, 1000, taskrpc.now()
+from generate_series(0, 199) n;
+
+insert into taskrpc.gate (key, lim, used)
+select taskrpc.gate_key('d' || n, v::text), 10, 10 from generate_series(0, 199, 5) n, generate_series(0, 49) v;
+insert into taskrpc.gate (key, lim, used) select taskrpc.queue_gate_key('d' || n), 1000000, 500
+from generate_series(0, 199, 7) n;
+
+insert into taskrpc.task (id, kind, name, rev, status, outcome, rank, queued, held, ready_at, wake_at, due_at,
+    lease_at, drop_at, expire_at, created_at, updated_at, retry_count, exec_id, call, call_id, gate, gate_value,
+    queue_gate, params)
+select id, 'task', 'd' || d, (select rev from taskrpc.definition where name = 'd' || d), status,
+    case when status = 'done' then case n % 3 when 0 then 'failed' else 'succeeded' end end, n % 3 - 1,
+    status = 'ready' and not held, held, case when status = 'ready' then at end,
+    case when status = 'waiting' then at end, case when status in ('requested', 'in-progress') then at end,
+    case when status in ('requested', 'in-progress') then at + n % 2 * interval '10 days' end,
+    case when status <> 'done' and n % 4 = 0 then at end, case when status = 'done' and n % 10 = 0 then at end,
+    at, at, 1, 'exec-' || id, 'poll', 'call-' || id,
+    case when d % 5 = 0 then taskrpc.gate_key('d' || d, value) end, value,
+    case when d % 7 = 0 then taskrpc.queue_gate_key('d' || d) end, '{"key":"value"}'
+from (
+    select n, md5(n::text) as id, d, (abs(hashint4(-n)) % 50)::text as value, status,
+        status = 'ready' and d % 5 = 0 as held, taskrpc.now() + (n % 20011 - 10000) * interval '1 second' as at
+    from generate_series(1, 250000) n cross join lateral (select abs(hashint4(n)) % 200 as d, case
+        when n % 100 < 90 then 'done' when n % 100 < 93 then 'waiting' when n % 100 < 96 then 'ready'
+        when n % 100 < 98 then 'requested' else 'in-progress' end as status) s
+) t;
+
+update taskrpc.pulse set at = 'infinity', resumed_at = '-infinity';
+
+insert into taskrpc.log (task_id, kind, at, action, status_before, status_after)
+select id, 'task', created_at, 'awf.task/create-and-execute', 'created', 'ready' from taskrpc.task;
+"""
+MOVED_CLOCK: Final = """
+create table taskrpc.test_clock (at timestamptz); insert into taskrpc.test_clock values (pg_catalog.now());
+create or replace function taskrpc.now() returns timestamptz language sql stable parallel safe
+as $$ select at from taskrpc.test_clock $$;
+"""
+
+Arguments = Callable[["Crowd"], list[object]]
+
+
+class Crowd:
+    """A full database, and the connection of a server to it."""
+
+    def __init__(self, runner: asyncio.Runner, connection: asyncpg.Connection) -> None:
+        self._runner = runner
+        self._connection = connection
+        self._numbers = count()
+
+    def column(self, query: str) -> list[Any]:
+        """The first column of a query's rows."""
+        return [row[0] for row in self._runner.run(self._connection.fetch(query))]
+
+    def explain(self, name: str, arguments: list[object], prelude: str = "") -> Any:
+        """Carries a statement out as a server would, undoes it, and answers its plan with the rows that it touched."""
+        return self._runner.run(self._explain(name, ", ".join(map(_literal, arguments)), prelude))
+
+    async def _explain(self, name: str, arguments: str, prelude: str) -> Any:
+        prepared = f"examined_{next(self._numbers)}"
+        transaction = self._connection.transaction()
+        await transaction.start()
+        try:
+            if prelude:
+                await self._connection.execute(prelude)
+            await self._connection.execute(f"prepare {prepared} as {SQL[name]}")
+            execute = f"execute {prepared}({arguments})" if arguments else f"execute {prepared}"
+            text = await self._connection.fetchval(f"explain (analyze, format json) {execute}")
+            return orjson.loads(text)[0]["Plan"]
+        finally:
+            await transaction.rollback()
+
+
+def _literal(value: object) -> str:
+    """A parameter as a constant without a type: it takes the one of the statement."""
+    text = "{" + ",".join(map(_element, value)) + "}" if isinstance(value, list) else str(value)
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _element(value: object) -> str:
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return "NULL" if value is None else str(value)
+
+
+@pytest.fixture(scope="module")
+def crowd(database_template: Template) -> Iterator[Crowd]:
+    with asyncio.Runner() as runner:
+        stack = contextlib.AsyncExitStack()
+        copy = copy_of(database_template.server_url, database_template.name)
+        try:
+            url = runner.run(stack.enter_async_context(copy))
+            connection = runner.run(asyncpg.connect(url, server_settings=_HOT_SETTINGS))
+            stack.push_async_callback(connection.close)
+            runner.run(connection.execute(FILL))
+            runner.run(connection.execute("vacuum analyze taskrpc.task, taskrpc.gate, taskrpc.definition, taskrpc.log"))
+            yield Crowd(runner, connection)
+        finally:
+            runner.run(stack.aclose())
+
+
+def _calls(status: str, *further: object, exec_ids: bool = True) -> Arguments:
+    """Ids, execIds and call ids of tasks with a status, then one more array or constant for each of `further`."""
+
+    def arguments(crowd: Crowd) -> list[object]:
+        ids = crowd.column(f"select id from taskrpc.task where status = '{status}' and gate is null limit {FEW}")
+        arrays: list[object] = [ids, *([[f"exec-{i}" for i in ids]] if exec_ids else []), [f"now-{i}" for i in ids]]
+        return [*arrays, *([value] * FEW if isinstance(value, str) else value for value in further)]
+
+    return arguments
+
+
+def _new_tasks(crowd: Crowd) -> list[object]:
+    rev = crowd.column("select rev from taskrpc.definition where name = 'd1'")[0]
+    each: list[object] = ["d1", rev, None, None, 0, None, None, None, None, "call", "{}", 2]
+    return [[f"new-{n}" for n in range(FEW)], *([value] * FEW for value in each)]
+
+
+QUEUES: Final = [["task"] * 20, [f"d{n}" for n in range(1, 21)]]
+
+
+def _gates(*further: object) -> Arguments:
+    def arguments(crowd: Crowd) -> list[object]:
+        return [crowd.column(f"select key from taskrpc.gate where key < 'd' order by key limit {FEW}"), *further]
+
+    return arguments
+
+
+def _ids(crowd: Crowd) -> list[object]:
+    return [crowd.column(f"select id from taskrpc.task limit {FEW}")]
+
+
+HOT: Final[dict[str, Arguments]] = {
+    "create": _new_tasks,
+    "tasks_by_id": _ids,
+    "find_done": _ids,
+    "claim": lambda _: [*QUEUES, MOST, 2**25, False, "claim"],
+    "find_ready": lambda _: [*QUEUES],
+    "start": _calls("requested"),
+    "notify": _calls("in-progress", "{}", "{}"),
+    "feedback": _calls("in-progress", "1", [True] * FEW, 2**20),
+    "success": _calls("in-progress", "1", [0] * FEW, False),
+    "fail": _calls("in-progress", "1", [0] * FEW, False),
+    "release": _calls("in-progress", False),
+    "cancel": _calls("ready", False, exec_ids=False),
+    "stop": _calls("waiting", False, exec_ids=False),
+    "retry": _calls("done", False, exec_ids=False),
+    "lock_retries": _ids,
+    "lock_gates": _gates(),
+    "settle": _gates([-1] * FEW),
+    "next_due": lambda _: [],
+    "put_off": lambda _: [MOST],
+    "promote": lambda _: [MOST],
+    "requeue": lambda _: [MOST, 5000],
+    "expire": lambda _: [MOST, 5000],
+    "drop": lambda _: [MOST],
+    "delete_expired": lambda _: [MOST],
+}
+_REAPER: Final = ("next_due", "put_off", "promote", "requeue", "expire", "drop", "delete_expired")
+
+
+def _nodes(plan: Any) -> Iterator[Any]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from _nodes(part)
+
+
+def _touched(node: Any) -> float:
+    """How many rows of its table a scan has looked at."""
+    passed = node["Actual Rows"] + node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+    return float(passed * node["Actual Loops"])
+
+
+def _check(plan: Any, elements: int) -> None:
+    for node in _nodes(plan):
+        table = node.get("Relation Name", "")
+        if table in ("task", "gate") or table.startswith("log"):
+            assert node["Node Type"] in ("Index Scan", "Index Only Scan", "ModifyTable"), node["Node Type"]
+            assert _touched(node) <= elements * ROWS_PER_ELEMENT, f"{node.get('Index Name')}: {_touched(node)} rows"
+        if node["Node Type"] == "Sort":
+            assert node["Actual Rows"] * node["Actual Loops"] <= elements * 20
+            assert node["Sort Space Type"] == "Memory"
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_a_statement_of_the_queue_looks_at_few_rows(crowd: Crowd, name: str) -> None:
+    plan = crowd.explain(name, HOT[name](crowd))
+    _check(plan, FEW)
+    if name not in ("next_due", "put_off"):
+        assert plan["Actual Rows"] > 0, "the example touches nothing"
+
+
+@pytest.mark.parametrize("name", _REAPER)
+def test_a_clock_that_a_test_moves_changes_no_plan(crowd: Crowd, name: str) -> None:
+    _check(crowd.explain(name, HOT[name](crowd), MOVED_CLOCK), FEW)
