@@ -73,10 +73,9 @@ class DefinitionSpec(BaseModel):
     @field_validator("params", "result", "error")
     @classmethod
     def _is_a_schema(cls, document: object) -> object:
-        if not isinstance(document, (dict, bool, type(None))):
+        if not isinstance(document, (dict, bool)):
             raise ValueError(f"a JSON Schema is a mapping, true or false, not {shown(document)}")
-        if document is not None:
-            compile_schema(document)
+        compile_schema(document)
         return document
 
 
