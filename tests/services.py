@@ -1,8 +1,9 @@
 """Servers for tests: real ones on real databases, in this process, and a small client that speaks raw HTTP."""
 
+import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,14 @@ class Reply:
         """The error; fails the test when the answer is a result."""
         assert "error" in self.body, self.body
         return self.body["error"]
+
+
+async def until(holds: Callable[[], bool], seconds: float = 10) -> None:
+    """Waits until a condition of this process holds; fails after so many seconds."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    for _ in iter(holds, True):
+        assert asyncio.get_running_loop().time() < deadline, "this did not come about in time"
+        await asyncio.sleep(0.001)
 
 
 class Rpc:

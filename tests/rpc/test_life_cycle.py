@@ -1,8 +1,10 @@
 """The life cycle over HTTP, on a real database; time is moved, not waited for."""
 
+import asyncio
+
 from taskrpc.app import Running
 from tests.databases import Clock
-from tests.services import Rpc
+from tests.services import Rpc, until
 
 
 async def test_a_task_is_created_polled_started_and_ended(rpc: Rpc) -> None:
@@ -19,11 +21,8 @@ async def test_a_task_is_created_polled_started_and_ended(rpc: Rpc) -> None:
 
 
 async def test_a_long_poll_is_answered_when_a_task_is_created(rpc: Rpc, service: Running) -> None:
-    import asyncio
-
     waiting = asyncio.ensure_future(rpc.call("awf.task/long-poll", taskDefinitions=["test/task"], timeout=60000))
-    while not service.services.dispatcher.waiting:
-        await asyncio.sleep(0)
+    await until(lambda: service.services.dispatcher.waiting == 1)
     created = await rpc.create()
     (task,) = (await waiting).result["resources"]
     assert task["id"] == created["id"]
