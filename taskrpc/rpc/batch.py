@@ -12,7 +12,7 @@ from taskrpc.core.model import Resource
 from taskrpc.errors import TaskRpcError
 from taskrpc.rpc import definitions as _definitions  # noqa: F401  (enters its methods into the table)
 from taskrpc.rpc import tasks as _tasks  # noqa: F401
-from taskrpc.rpc.registry import find
+from taskrpc.rpc.registry import find, goes_in_turn
 from taskrpc.rpc.services import Context, Services
 
 log = logging.getLogger(__name__)
@@ -51,12 +51,19 @@ async def carry_out_one(services: Services, context: Context, entry: Entry) -> A
 
 
 def _runs(entries: Sequence[Entry | TaskRpcError]) -> Iterator[list[Entry | TaskRpcError]]:
-    for _, group in groupby(entries, key=lambda entry: entry.method if isinstance(entry, Entry) else None):
+    for _, group in groupby(entries, key=_kind):
         run = list(group)
         if run[-1] is entries[-1] and len(run) > 1 and _may_wait(run[-1]):
             yield run[:-1]
             run = run[-1:]
         yield run
+
+
+def _kind(entry: Entry | TaskRpcError) -> object:
+    """Equal for neighbours that go side by side."""
+    if isinstance(entry, TaskRpcError):
+        return None
+    return object() if goes_in_turn(entry.method) else entry.method
 
 
 def _may_wait(entry: Entry | TaskRpcError) -> bool:

@@ -17,7 +17,7 @@ def _resource(definition: Definition) -> Resource:
     }
 
 
-@method("awf.definition/put", p.PutDefinition)
+@method("awf.definition/put", p.PutDefinition, in_turn=True)
 async def put(services: Services, context: Context, params: p.PutDefinition) -> Resource:
     """Adds a definition or replaces it; open tasks keep their timeouts and retries, limits hold for them at once."""
     definition, admitted = await services.definitions.put(params.id, dict(params.model_extra or {}))
@@ -40,7 +40,7 @@ async def list_definitions(services: Services, context: Context, params: p.Nothi
     return {"resources": [_resource(definition) for definition in services.definitions.everything()]}
 
 
-@method("awf.definition/delete", p.OfDefinition)
+@method("awf.definition/delete", p.OfDefinition, in_turn=True)
 async def delete(services: Services, context: Context, params: p.OfDefinition) -> Resource:
     """Deletes a definition: its tasks stay, new ones of the name get the defaults."""
     await services.definitions.look()

@@ -20,12 +20,16 @@ PREFIX: Final = "awf."
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One method. `hands_out` tells whether a call with these params may hand out tasks (and so needs an answer)."""
+    """One method. `hands_out` tells whether a call with these params may hand out tasks (and so needs an answer).
+
+    `in_turn`: its calls share no statement, so that neighbours in a batch have to be carried out one by one.
+    """
 
     name: str
     params: type[BaseModel]
     handler: Handler[Any]
     hands_out: Callable[[Any], bool]
+    in_turn: bool
 
     def parse(self, params: Mapping[str, object]) -> BaseModel:
         """Typed params. Raises `invalid-params` with every mistake."""
@@ -39,14 +43,14 @@ _METHODS: Final[dict[str, Method]] = {}
 
 
 def method(
-    name: str, params: type[P], hands_out: Callable[[P], bool] = lambda _: False
+    name: str, params: type[P], hands_out: Callable[[P], bool] = lambda _: False, in_turn: bool = False
 ) -> Callable[[Handler[P]], Handler[P]]:
     """Enters a handler into the table."""
 
     def enter(handler: Handler[P]) -> Handler[P]:
         if name in _METHODS:
             raise ValueError(f"there is a method {name} already")
-        _METHODS[name] = Method(name, params, handler, hands_out)
+        _METHODS[name] = Method(name, params, handler, hands_out, in_turn)
         return handler
 
     return enter
@@ -55,6 +59,12 @@ def method(
 def methods() -> Mapping[str, Method]:
     """All methods by their full names."""
     return _METHODS
+
+
+def goes_in_turn(name: str) -> bool:
+    """Whether calls of a method that are neighbours in a batch must not be carried out side by side."""
+    found = _METHODS.get(name) or _METHODS.get(PREFIX + name)
+    return found is not None and found.in_turn
 
 
 def find(name: str) -> Method:
