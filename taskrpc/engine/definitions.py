@@ -40,17 +40,16 @@ class Definitions:
         """Set by a hint that definitions changed elsewhere."""
         return self._outdated
 
+    @property
+    def newest(self) -> int:
+        """The newest revision that is in memory."""
+        return self._newest
+
     async def look(self) -> float:
         """Reads the definitions again if there is a newer revision."""
-        await self.refresh()
+        if await self._store.newest_rev() != self._newest:
+            await self.reload()
         return REFRESH_SECONDS
-
-    async def refresh(self) -> bool:
-        """As `look`; answers whether there was a newer revision."""
-        if await self._store.newest_rev() == self._newest:
-            return False
-        await self.reload()
-        return True
 
     async def reload(self) -> None:
         """Reads all definitions."""

@@ -63,10 +63,12 @@ class Tasks:
         """The row of the new task. Raises `task-already-exists`, `invalid-params`, `queue-limit-reached`, …"""
         call_id, task_id = serial_id(), request.id or uuid7()
         while True:
+            known = self._definitions.newest
             try:
                 task = _new_task(request, self._definitions.of_task(request.definition), task_id, call_id)
             except TaskRpcError:
-                if not await self._definitions.refresh():
+                await self._definitions.look()
+                if self._definitions.newest == known:
                     raise
                 continue
             outcome = await self._creations.submit(task)

@@ -14,7 +14,9 @@ _TASK: Final = """
 insert into taskrpc.task (id, kind, name, rev, rank, status, queued, ready_at, due_at, created_at, updated_at)
 values ('t1', 'task', 'test/task', 0, 0,
 """
-_NO_PULSE: Final = "update taskrpc.pulse set at = at - interval '1 minute'"
+# As if a server were alive, however long the doctor takes to come.
+_PULSE: Final = "update taskrpc.pulse set at = taskrpc.now() + interval '1 minute'"
+_NO_PULSE: Final = "update taskrpc.pulse set at = taskrpc.now() - interval '1 minute'"
 
 SICKNESSES: Final = {
     "no server": (_NO_PULSE, "servers", "none was alive for 6"),
@@ -22,12 +24,12 @@ SICKNESSES: Final = {
     "reaper behind": (
         f"{_TASK} 'in-progress', false, null, now() - interval '1 minute', now(), now())",
         "deadlines",
-        "the oldest is 60 s overdue",
+        "the oldest is 6",
     ),
     "nobody polls": (
         f"{_TASK} 'ready', true, now() - interval '2 hours', null, now(), now())",
         "queues",
-        "test/task: 1 ready, the oldest for 7200 s",
+        "test/task: 1 ready, the oldest for 72",
     ),
     "wrong count": ("insert into taskrpc.gate values ('queue/test/task', 5, 3)", "limits", "counts 3 of 5, has 0"),
     "lossy": (
@@ -59,7 +61,7 @@ async def test_the_doctor_says_what_is_wrong_and_what_to_do(
     database_url: str, sickness: str, subject: str, message: str
 ) -> None:
     async with connected(database_url) as database:
-        await database.execute("update taskrpc.pulse set at = taskrpc.now()")  # as if a server were alive
+        await database.execute(_PULSE)
         await database.execute(sickness)
     ended = await run("doctor", "--database-url", database_url)
     assert (ended.status, ended.err) == (1, "")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +17,7 @@ from tests.system.waiting import Stopwatch
 from tests.system.wire import Wire, connection
 
 # Rounds, and the seconds that they may take together: five hints have to come in less time than five slow polls, which
-# come every second, and two of these in less than twice that.
+# come every second, and two of these in less than twice that. A round before them makes the servers acquainted.
 WAYS: Final = {"notify": ("--notify", 5, 1.5), "slow poll": ("--no-notify", 2, 4.0)}
 STRICTER: Final = {"params": {"type": "object", "required": ["n"]}}
 
@@ -40,26 +41,26 @@ async def _created(wire: Wire, **further: Any) -> Any:
 async def test_a_task_created_on_one_server_wakes_a_poll_on_another(
     database_url: str, serve: Serve, flag: str, rounds: int, seconds: float
 ) -> None:
-    taken = 0.0
+    taken = []
     async with two(serve, database_url, flag) as (second, here, there):
-        for _ in range(rounds):
+        for _ in range(1 + rounds):
             there.send("awf.task/long-poll", taskDefinitions=["test/task"], timeout=60_000)
             await second.waiting(polls=1)
             created = await _created(here)
             watch = Stopwatch()
             (task,) = (await there.receive()).result["resources"]
-            taken += watch.seconds
+            taken.append(watch.seconds)
             assert task["id"] == created["id"]
-    assert taken < seconds
+    assert sum(taken[1:]) < seconds
 
 
 @ways
 async def test_who_waits_for_a_result_is_answered_when_the_task_ends_on_another_server(
     database_url: str, serve: Serve, flag: str, rounds: int, seconds: float
 ) -> None:
-    taken = 0.0
+    taken = []
     async with two(serve, database_url, flag) as (second, here, there):
-        for _ in range(rounds):
+        for _ in range(1 + rounds):
             created = await _created(here)
             there.send("awf.task/result", id=created["id"], timeout=60_000)
             await second.waiting(results=1)
@@ -67,9 +68,9 @@ async def test_who_waits_for_a_result_is_answered_when_the_task_ends_on_another_
             await here.call("awf.task/success", id=task["id"], execId=task["execId"], result={"rows": 3})
             watch = Stopwatch()
             resource = (await there.receive()).result["resource"]
-            taken += watch.seconds
+            taken.append(watch.seconds)
             assert (resource["status"], resource["result"]) == ("done", {"rows": 3})
-    assert taken < seconds
+    assert sum(taken[1:]) < seconds
 
 
 async def test_a_server_goes_on_telling_others_that_somebody_waits(database_url: str, serve: Serve) -> None:
@@ -148,9 +149,8 @@ async def test_an_old_file_of_definitions_undoes_nothing(database_url: str, serv
 @pytest.fixture
 async def fresh_url(database_url: str) -> AsyncIterator[str]:
     """The URL of an empty database."""
-    name = "taskrpc_test_fresh"
+    name = f"taskrpc_test_{uuid.uuid4().hex}"
     async with connected(database_url) as database:
-        await database.execute(f"drop database if exists {name} with (force)")
         await database.execute(f"create database {name}")
         yield in_database(database_url, name)
         await database.execute(f"drop database {name} with (force)")
