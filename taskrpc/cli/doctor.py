@@ -35,11 +35,16 @@ def command(app: typer.Typer) -> None:
             typer.echo(f"WRONG  database      cannot be reached: {error}")
             raise typer.Exit(1) from None
         for finding in findings:
-            typer.echo(f"{'ok    ' if finding.fine else 'WRONG '} {finding.subject:<13} {finding.message}")
+            typer.echo(f"{'ok    ' if finding.fine else 'WRONG '} {finding.subject:<13} {_printable(finding.message)}")
             if finding.remedy:
                 typer.echo(f"{'':21}→ {finding.remedy}")
         if not all(finding.fine for finding in findings):
             raise typer.Exit(1)
+
+
+def _printable(text: str) -> str:
+    """Names are anybody's text: what a terminal would act upon is shown as it is written in Python."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 async def _examine(settings: Settings) -> list[Finding]:

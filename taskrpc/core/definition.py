@@ -140,9 +140,14 @@ def default_definition(name: str) -> Definition:
 _DEFAULTS: Final = DefinitionSpec()
 
 
+LARGEST_DEFINITION: Final = 256 * 1024
+
+
 def parse_definition(fields: Mapping[str, object]) -> DefinitionSpec:
     """Checks the fields of a definition (without its id); raises `invalid-params` that lists every mistake."""
     given = {key: value for key, value in fields.items() if value is not None}
+    if len(orjson.dumps(given)) > LARGEST_DEFINITION:
+        raise TaskRpcError("invalid-params", f"A definition has at most {LARGEST_DEFINITION} bytes")
     try:
         return DefinitionSpec.model_validate(given)
     except ValidationError as error:

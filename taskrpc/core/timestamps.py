@@ -46,5 +46,7 @@ def parse_time(text: str) -> datetime:
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{text[:80]!r} does not exist: {error}") from None
     if not _EARLIEST <= at <= _LATEST:
-        raise ValueError(f"{text[:80]!r} is too far away; use a time from {_EARLIEST:%Y-%m-%d} to {_LATEST:%Y-%m-%d}")
+        raise ValueError(
+            f"{text[:80]!r} is too far away; use a time from {_EARLIEST:%Y-%m-%d} to {_LATEST:%Y-%m-%dT%H:%M:%SZ}"
+        )
     return at

@@ -17,6 +17,7 @@ from taskrpc.store.gates import Queue
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS: Final = 1.0
+MOST_FORMER_REVISIONS: Final = 100
 
 
 def _definition(row: Record) -> Definition:
@@ -56,7 +57,7 @@ class Definitions:
         rows = await self._store.all()
         live = [_definition(row) for row in rows if not row["deleted"]]
         self._by_name = {definition.name: definition for definition in live}
-        self._by_rev |= {definition.rev: definition for definition in live}
+        self._by_rev = {definition.rev: definition for definition in live}
         self._deleted = {row["name"]: row["rev"] for row in rows if row["deleted"]}
         self._newest = max((row["rev"] for row in rows), default=0)
 
@@ -87,6 +88,8 @@ class Definitions:
             row = await self._store.by_rev(rev)
             if row is None:
                 return None
+            if len(self._by_rev) > len(self._by_name) + MOST_FORMER_REVISIONS:
+                self._by_rev = {definition.rev: definition for definition in self._by_name.values()}
             self._by_rev[rev] = _definition(row)
         return self._by_rev[rev]
 

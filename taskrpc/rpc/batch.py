@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Final
 
 from taskrpc.core.ids import uuid7
+from taskrpc.core.json_text import JsonText
 from taskrpc.core.model import Resource
 from taskrpc.errors import TaskRpcError
 from taskrpc.rpc import definitions as _definitions  # noqa: F401  (enters its methods into the table)
@@ -19,6 +20,11 @@ log = logging.getLogger(__name__)
 
 Answer = Resource | TaskRpcError
 _NOT_CARRIED_OUT: Final[Resource] = {}
+
+MOST_ANSWERED_BYTES: Final = 32 * 2**20
+MOST_TOGETHER: Final = 100
+# Reading has few connections, and each of these may answer as much as a whole batch may.
+_TOGETHER: Final = {"status": 10, "result": 10, "list": 1, "poll": 1, "long-poll": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +59,16 @@ async def carry_out_one(services: Services, context: Context, entry: Entry) -> A
 def _runs(entries: Sequence[Entry | TaskRpcError]) -> Iterator[list[Entry | TaskRpcError]]:
     for _, group in groupby(entries, key=_kind):
         run = list(group)
-        if run[-1] is entries[-1] and len(run) > 1 and _may_wait(run[-1]):
-            yield run[:-1]
-            run = run[-1:]
-        yield run
+        last = run[-1:] if run[-1] is entries[-1] and len(run) > 1 and _may_wait(run[-1]) else []
+        run = run[: len(run) - len(last)]
+        together = _TOGETHER.get(_short_name(run[0]), MOST_TOGETHER)
+        yield from (run[n : n + together] for n in range(0, len(run), together))
+        if last:
+            yield last
+
+
+def _short_name(entry: Entry | TaskRpcError) -> str:
+    return entry.method.rpartition("/")[2] if isinstance(entry, Entry) else ""
 
 
 def _kind(entry: Entry | TaskRpcError) -> object:
@@ -74,17 +86,46 @@ async def carry_out(services: Services, context: Context, entries: Sequence[Entr
     """One answer per entry of a batch; entries that were refused before stay as they are.
 
     Entries take effect in order; neighbours of one method run side by side, and so share statements. Only the last
-    may wait, and only if nothing has been handed out yet.
+    may wait, and only if nothing has been handed out yet. When the answers have become too large, or the caller is
+    gone, the rest is not carried out.
     """
     answers: list[Answer] = []
-    left = len(entries)
+    size = 0
     for run in _runs(entries):
-        left -= len(run)
-        may_wait = not left and len(run) == 1 and not context.handed_out
+        refusal = _no_more(size, context)
+        if refusal is not None:
+            answers += [entry if isinstance(entry, TaskRpcError) else refusal for entry in run]
+            continue
+        is_last = len(answers) + len(run) == len(entries)
+        may_wait = is_last and len(run) == 1 and not context.handed_out
         circumstances = Context(context.caller, may_wait, context.handed_out)
         answers += await asyncio.gather(*(_one(services, circumstances, entry) for entry in run))
         context.handed_out = circumstances.handed_out
+        size += sum(weight(answer) for answer in answers[-len(run) :])
     return answers
+
+
+def _no_more(size: int, context: Context) -> TaskRpcError | None:
+    if context.caller.is_gone:
+        return TaskRpcError("unavailable", "The caller is gone; this call was not carried out")
+    if size > MOST_ANSWERED_BYTES:
+        return TaskRpcError(
+            "invalid-request",
+            f"The answers of this batch have passed {MOST_ANSWERED_BYTES} bytes; this call was not carried out: "
+            "send the rest in another batch",
+        )
+    return None
+
+
+def weight(answer: object) -> int:
+    """About how many bytes an answer will have: those of its documents."""
+    if isinstance(answer, JsonText):
+        return len(answer.text)
+    if isinstance(answer, dict):
+        return sum(weight(item) for item in answer.values())
+    if isinstance(answer, list):
+        return sum(weight(item) for item in answer)
+    return 0
 
 
 async def _one(services: Services, context: Context, entry: Entry | TaskRpcError) -> Answer:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 import asyncpg
@@ -22,6 +23,7 @@ Record = Any  # asyncpg.Record
 
 _PROBE_SECONDS: Final = 0.2
 _CONNECT_SECONDS: Final = 5.0
+_TURN_SECONDS: Final = 5.0
 _HUNG_SECONDS: Final = 15.0
 _BACKEND_PAUSE_SECONDS: Final = 0.02
 READ_SECONDS: Final = 5.0
@@ -86,6 +88,27 @@ async def _keep(_: Connection) -> None:
     """Instead of the pool's reset: the queue's connections never leave anything behind."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """A pool, and a turn for each of its connections: who waits for a turn does not wait for the database."""
+
+    pool: asyncpg.Pool
+    turns: asyncio.Semaphore
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """One of the turns; raises `unavailable` when none is free in time."""
+        try:
+            async with asyncio.timeout(_TURN_SECONDS):
+                await self.turns.acquire()
+        except TimeoutError:
+            raise unavailable("This server has too much to do at the moment") from None
+        try:
+            yield
+        finally:
+            self.turns.release()
+
+
 class Database:
     """The pools of one server. `watch` has to run as long as the database is used."""
 
@@ -95,21 +118,21 @@ class Database:
         self._back = asyncio.Event()
         self._doubt = asyncio.Event()
         self._on_return: list[Callable[[], None]] = []
-        self._hot: asyncpg.Pool | None = None
-        self._readers: asyncpg.Pool | None = None
+        self._hot: _Lane | None = None
+        self._readers: _Lane | None = None
 
     async def open(self) -> None:
         """Makes the pools and the first connection; raises what asyncpg raises when it cannot be made."""
         hot, readers = self._sizes
-        self._hot = await self._pool(hot, _HOT_SETTINGS, _HUNG_SECONDS)
-        self._readers = await self._pool(readers, _READ_SETTINGS, READ_SECONDS + 1)
-        async with self._hot.acquire(timeout=_CONNECT_SECONDS) as connection:
+        self._hot = await self._lane(hot, _HOT_SETTINGS, _HUNG_SECONDS)
+        self._readers = await self._lane(readers, _READ_SETTINGS, READ_SECONDS + 1)
+        async with self._hot.pool.acquire(timeout=_CONNECT_SECONDS) as connection:
             await connection.fetchval("select 1")
         self._back.set()
 
-    async def _pool(self, size: int, settings: dict[str, str], patience: float) -> asyncpg.Pool:
+    async def _lane(self, size: int, settings: dict[str, str], patience: float) -> _Lane:
         settings = {"application_name": "taskrpc", **settings}
-        return await asyncpg.create_pool(
+        pool = await asyncpg.create_pool(
             self.url,
             min_size=0,
             max_size=size,
@@ -119,12 +142,13 @@ class Database:
             server_settings=settings,
             reset=_keep,
         )
+        return _Lane(pool, asyncio.Semaphore(size))
 
     async def close(self) -> None:
         """Ends all connections at once; nothing may be under way."""
-        for pool in (self._hot, self._readers):
-            if pool is not None:
-                pool.terminate()
+        for lane in (self._hot, self._readers):
+            if lane is not None:
+                lane.pool.terminate()
 
     @property
     def is_available(self) -> bool:
@@ -190,9 +214,14 @@ class Database:
             connection.terminate()
 
     @asynccontextmanager
-    async def _borrow(self, pool: asyncpg.Pool | None) -> AsyncIterator[Connection]:
-        if pool is None or not self._back.is_set():
+    async def _borrow(self, lane: _Lane | None) -> AsyncIterator[Connection]:
+        if lane is None or not self._back.is_set():
             raise unavailable("The database cannot be reached")
+        async with lane.turn(), self._connected(lane.pool) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _connected(self, pool: asyncpg.Pool) -> AsyncIterator[Connection]:
         try:
             connection = await pool.acquire(timeout=_CONNECT_SECONDS)
         except (*_REFUSED, *_LOST) as error:

@@ -14,7 +14,8 @@ _JOINED_BYTES: Final = 64 * 1024
 class Exchange:
     """A request that is read piece by piece. It is `whole` when all of its body is there.
 
-    `keep_alive` and `response_complete` are what uvicorn looks at, as it does with cycles of its own.
+    `keep_alive` and `response_complete` are what uvicorn looks at, as it does with cycles of its own; complete is an
+    answer only when the client has taken it. `sent_at` is the loop's time at which it was written.
     """
 
     __slots__ = (
@@ -27,6 +28,7 @@ class Exchange:
         "refusal",
         "response_complete",
         "running",
+        "sent_at",
         "size",
         "whole",
     )
@@ -41,6 +43,7 @@ class Exchange:
         self.whole = False
         self.running = False
         self.response_complete = False
+        self.sent_at: float | None = None
         self.refusal: TaskRpcError | None = None
         self.caller = Caller()
 

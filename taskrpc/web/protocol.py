@@ -29,6 +29,9 @@ MOST_HEAD_BYTES: Final = 64 * 1024
 # and forgotten, until nothing comes for a while, up to this much.
 QUIET_SECONDS: Final = 2.0
 MOST_DISCARDED: Final = 64 * 2**20
+# A body of one-byte chunks is six times as long on the wire.
+_CHUNK_OVERHEAD: Final = 8
+_UPGRADE_HEADERS: Final = frozenset({b"connection", b"upgrade", b"http2-settings"})
 
 
 class RpcProtocol(HttpToolsProtocol):
@@ -48,7 +51,8 @@ class RpcProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._current: Exchange | None = None
         self._phase = "head"
-        self._bytes = 0  # of the head, or of what was discarded
+        self._bytes = self._bytes_at_begin = 0  # of the head, the body, or what was discarded
+        self._method = b""
         self._began_at = self._heard_at = self.loop.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -62,23 +66,58 @@ class RpcProtocol(HttpToolsProtocol):
     # What is read
 
     def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
         self._heard_at = self.loop.time()
-        self._bytes = len(data) if self._phase == "nothing" else self._bytes + len(data)
-        super().data_received(data)
-        if (self._phase == "head" and self._bytes > MOST_HEAD_BYTES) or (
-            self._phase == "discarded" and self._bytes > MOST_DISCARDED
-        ):
+        self._bytes += len(data)
+        self._bytes_at_begin = len(data) if self._phase in ("nothing", "head") else 0
+        self._feed(data)
+        if self._bytes > self._most_bytes():
             self.transport.close()
+
+    def _most_bytes(self) -> int:
+        """How much may have come of a head, of a body with its chunks' heads and trailers, or after a refusal."""
+        if self._phase == "head":
+            return MOST_HEAD_BYTES
+        if self._phase == "body" and isinstance(self.cycle, Exchange):
+            return MOST_HEAD_BYTES + _CHUNK_OVERHEAD * max(self.cycle.size, self.cycle.length)
+        return MOST_DISCARDED
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._method != b"CONNECT":
+                self._go_on_without_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+
+    def _go_on_without_upgrade(self, rest: bytes) -> None:
+        """Reads a request anew that offers another protocol, without the offer: clients make it by default, and the
+        parser skips the body of such a request."""
+        head = [self._method + b" " + self.url + b" HTTP/1.1"]
+        head += [b"%b: %b" % line for line in self.headers if line[0] not in _UPGRADE_HEADERS]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+        self._feed(b"\r\n".join([*head, b"", rest]))
 
     def on_message_begin(self) -> None:
         self._phase = "head"
+        self._bytes, self._bytes_at_begin = self._bytes_at_begin, 0
         self._began_at = self._heard_at
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._phase == "head":  # trailers are of no interest
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
+        self._method = self.parser.get_method()
+        if self.parser.should_upgrade() and self._method != b"CONNECT":
+            return
         self._phase = "body"
+        self._bytes = 0
         if self.url == RPC_PATH or httptools.parse_url(self.url).path == RPC_PATH:
             self._begin_exchange()
             return
@@ -92,7 +131,7 @@ class RpcProtocol(HttpToolsProtocol):
         headers = dict(self.headers)
         keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
         limit = self.endpoint.limit(headers)
-        exchange = Exchange(self.parser.get_method().decode(), headers, keep_alive, limit)
+        exchange = Exchange(self._method.decode(), headers, keep_alive and self._method != b"CONNECT", limit)
         former, self.cycle = self.cycle, exchange
         if former is None or former.response_complete:
             self._current = exchange
@@ -114,13 +153,15 @@ class RpcProtocol(HttpToolsProtocol):
             self._refuse(exchange, _too_large(exchange.limit))
 
     def on_message_complete(self) -> None:
+        if self._phase == "head":
+            return  # of a request that offers another protocol
         self._phase = "nothing"
         exchange = self.cycle
         if not isinstance(exchange, Exchange):
             super().on_message_complete()
             return
         exchange.whole = True
-        if exchange.response_complete:
+        if exchange.sent_at is not None:
             self.transport.close()  # it was refused before
         else:
             self._run(exchange)
@@ -158,7 +199,7 @@ class RpcProtocol(HttpToolsProtocol):
                 reply = await self.endpoint.answer(exchange.method, exchange.headers, body, exchange.caller)
             self._send(exchange, reply)
         finally:
-            if not exchange.response_complete:
+            if exchange.sent_at is None:
                 self.transport.close()
                 await exchange.caller.take_back()
         if self.flow.write_paused:
@@ -169,15 +210,16 @@ class RpcProtocol(HttpToolsProtocol):
         if exchange.caller.is_gone or self.transport.is_closing():
             return
         self.transport.writelines(exchange.response(reply, self.server_state.default_headers))
-        exchange.response_complete = True
+        exchange.sent_at = self.loop.time()
 
     def _over(self, exchange: Exchange) -> None:
-        """The answer is on its way: the next request of the connection has its turn."""
+        """The client has taken the answer: the next request of the connection has its turn."""
         self.server_state.total_requests += 1
         self._current = None
-        if self.transport.is_closing() or not exchange.response_complete:
+        exchange.response_complete = True
+        if self.transport.is_closing():
             return
-        self._heard_at = self.loop.time()
+        self._began_at = self._heard_at = self.loop.time()
         if exchange.keep_alive:
             self.flow.resume_reading()
             if self.pipeline:
@@ -193,7 +235,12 @@ class RpcProtocol(HttpToolsProtocol):
     def sweep(self, now: float) -> None:
         """Ends what takes too long: a request that does not come, or a connection that nobody uses."""
         silent, lasting = now - self._heard_at, now - self._began_at
-        if self._phase == "nothing":
+        sent_at = self._current.sent_at if self._current is not None else None
+        if sent_at is not None and now - sent_at > REQUEST_SECONDS:
+            self.transport.abort()  # nobody takes the answer
+        elif self.flow.read_paused:
+            pass  # the client waits for us
+        elif self._phase == "nothing":
             if self._is_unused() and silent > KEEP_ALIVE_SECONDS:
                 self.transport.close()
         elif self._phase == "discarded":

@@ -87,11 +87,12 @@ class RpcEndpoint:
 
     def _read_formats(self, headers: Headers) -> Formats:
         get = headers.get
-        return self._formats(get(b"content-type"), get(b"accept"), get(b"content-encoding"))
+        coded = (get(b"content-encoding") or b"identity", get(b"transfer-encoding") or b"chunked")
+        return self._formats(get(b"content-type"), get(b"accept"), coded)
 
-    def _formats_of(self, content_type: bytes | None, accept: bytes | None, encoding: bytes | None) -> Formats:
-        if encoding is not None and encoding.lower() != b"identity":
-            raise TaskRpcError("unsupported-media-type", "Content-Encoding is not understood; send the body as it is")
+    def _formats_of(self, content_type: bytes | None, accept: bytes | None, coded: tuple[bytes, bytes]) -> Formats:
+        if (coded[0].lower(), coded[1].lower()) != (b"identity", b"chunked"):
+            raise TaskRpcError("unsupported-media-type", "Encodings of the body are not understood; send it as it is")
         codec = request_codec(content_type)
         limit = min(self._max_body, MAX_YAML_BODY) if codec.name == "yaml" else self._max_body
         return Formats(codec, response_codec(accept, codec), limit)

@@ -133,7 +133,7 @@ async def test_a_content_encoding_is_refused(encoding: str, target: Target) -> N
     reply = await target.answer(POLL_BYTES, JSON_TYPE | {"content-encoding": encoding})
     assert (reply.status, reply.error) == (415, {
         "type": "unsupported-media-type",
-        "message": "Content-Encoding is not understood; send the body as it is",
+        "message": "Encodings of the body are not understood; send it as it is",
     })  # fmt: skip
 
 

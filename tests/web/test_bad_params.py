@@ -64,10 +64,13 @@ TIME: Final[Mistakes] = [
     ("2023-13-01", "'2023-13-01' does not exist: month must be in 1..12"),
     ("2023-05-04T24:00:00Z", "'2023-05-04T24:00:00Z' does not exist: hour must be in 0..23"),
     ("2023-05-04T15:30:60Z", "'2023-05-04T15:30:60Z' does not exist: second must be in 0..59"),
-    ("0001-01-01T00:00:00Z", "'0001-01-01T00:00:00Z' is too far away; use a time from 1900-01-01 to 9999-12-31"),
+    (
+        "0001-01-01T00:00:00Z",
+        "'0001-01-01T00:00:00Z' is too far away; use a time from 1900-01-01 to 9999-12-31T23:59:59Z",
+    ),
     (
         "9999-12-31T23:59:59.999999Z",
-        "'9999-12-31T23:59:59.999999Z' is too far away; use a time from 1900-01-01 to 9999-12-31",
+        "'9999-12-31T23:59:59.999999Z' is too far away; use a time from 1900-01-01 to 9999-12-31T23:59:59Z",
     ),
     (
         "9999-12-31T23:59:59-01:00",

@@ -207,6 +207,65 @@ async def test_who_falls_silent_after_the_refusal_is_cut_off(target: Target, mon
         assert await wire.rest() == b""
 
 
+@pytest.mark.parametrize("pieces", [1, 2], ids=["in one piece", "head and body apart"])
+@pytest.mark.parametrize("offer", [b"h2c", b"websocket", b"TLS/1.3"])
+async def test_an_offer_of_another_protocol_is_not_taken_and_costs_no_body(
+    offer: bytes, pieces: int, target: Target
+) -> None:
+    request = post(POLL, b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: " + offer, b"HTTP2-Settings: AAMAAABk")
+    cut = len(request) - len(POLL) if pieces == 2 else 0
+    async with connection(target) as wire:
+        for _ in range(2):
+            for piece in (request[:cut], request[cut:]):
+                await wire.send(piece)
+                await asyncio.sleep(0)
+            assert await wire.answer() == (200, EMPTY)
+
+
+async def test_a_body_that_looks_like_a_request_is_no_request_behind_an_offer(target: Target) -> None:
+    create = b'{"method":"awf.task/create-and-execute","params":{"definition":"smuggled"}}'
+    hidden = post(create)
+    head_only = post(b"", b"Connection: Upgrade", b"Upgrade: h2c", length=len(hidden))
+    async with connection(target) as wire:
+        await wire.send(head_only)
+        await asyncio.sleep(0)
+        await wire.send(hidden)
+        status, body = await wire.answer()
+        assert (status, b"unparsable-body" in body) == (400, True)
+
+
+@pytest.mark.parametrize("before", [post(b'"' + b" " * 200_000), post() * 600], ids=["a large body", "many requests"])
+async def test_the_beginning_of_a_further_request_harms_none_before_it(before: bytes, target: Target) -> None:
+    count = before.count(b"POST /rpc")
+    async with connection(target) as wire:
+        await wire.send(before + post()[:30])
+        statuses = [(await wire.answer())[0] for _ in range(count)]
+        await wire.send(post()[30:])
+        assert {*statuses, (await wire.answer())[0]} <= {200, 400}
+
+
+@pytest.mark.parametrize("trailer", [b"a: " + b"x" * 2**20, b"a: b\r\n" * 2**17], ids=["long", "many"])
+async def test_trailers_are_bounded(trailer: bytes, target: Target) -> None:
+    async with connection(target) as wire:
+        with contextlib.suppress(ConnectionError):
+            await wire.send(chunked(POLL)[:-2] + trailer)
+        assert b"HTTP/1.1 2" not in await wire.rest()
+
+
+async def test_answers_wait_for_a_client_that_reads_slowly_and_keep_their_order(target: Target) -> None:
+    """The answers are larger than what the kernel keeps for a connection: the server has to hold them back."""
+    large = b'{"method": "awf.task/list", "params": {"count": 1}, "id": "' + b"x" * 2**20 + b'"}'
+    address = urlsplit(target.server.url)
+    async with target.unharmed():
+        reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=2**16)
+        wire = Connection(reader, writer)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(wire.send(b"".join(post(large) + post() for _ in range(4))))
+            sizes = [len((await wire.answer())[1]) for _ in range(8)]
+        wire.hang_up()
+    assert [size > 2**20 for size in sizes] == [True, False] * 4
+
+
 async def test_a_client_that_asks_before_it_sends_its_body_is_told_to_go_on(target: Target) -> None:
     async with connection(target) as wire:
         await wire.send(post(b"", b"Expect: 100-continue", length=len(POLL)))

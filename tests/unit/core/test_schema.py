@@ -96,3 +96,28 @@ def test_a_document_is_compiled_once() -> None:
     assert compile_schema({"type": "string", "$comment": "once"}) is compile_schema(
         {"type": "string", "$comment": "once"}
     )
+
+
+def _doubling(times: int) -> dict[str, Any]:
+    names = {f"a{n}": {"anyOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(times)}
+    return {"$ref": "#/$defs/a0", "$defs": names | {f"a{times}": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [_doubling(20), {"$ref": "#/$defs/a0", "$defs": {f"a{n}": {"$ref": f"#/$defs/a{n + 1}"} for n in range(1000)}}],
+    ids=["doubling", "a long chain"],
+)
+def test_a_schema_that_means_too_much_work_is_refused(document: Any) -> None:
+    with pytest.raises(ValueError, match="refers to its parts too often"):
+        Schema(document)
+
+
+def test_a_schema_that_refers_to_itself_is_none_of_these() -> None:
+    tree = {
+        "properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}, "tags": {"items": {"$ref": "#/$defs/t/anyOf/1"}}}
+    }
+    schema = Schema({**tree, "$defs": {"t": {"anyOf": [True, {"type": "string"}]}}})
+    assert schema.check({"left": {"right": {"tags": ["a"]}}}, "params")
+    with pytest.raises(TaskRpcError, match=r"params\.left\.tags\.0"):
+        schema.check({"left": {"tags": [1]}}, "params")

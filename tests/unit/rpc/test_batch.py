@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 from pydantic import BaseModel
 
+from taskrpc.core.json_text import JsonText
 from taskrpc.core.model import Resource
 from taskrpc.errors import TaskRpcError
 from taskrpc.rpc.batch import Answer, Entry, carry_out, carry_out_one
@@ -143,3 +144,25 @@ async def test_bad_params_are_refused_without_carrying_out_anything(calls: Calls
     (answer,) = await _carry_out(_entry("a", cast("int", "x")))
     assert isinstance(answer, TaskRpcError)
     assert (answer.type, calls.noted) == ("invalid-params", [])
+
+
+async def test_a_batch_ends_when_its_answers_have_become_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("taskrpc.rpc.batch.MOST_ANSWERED_BYTES", 100)
+
+    @method("test/large", Params)
+    async def large(services: Services, context: Context, params: Params) -> Resource:
+        return {"resources": [{"params": JsonText("1" * 101)}], "total": 1}
+
+    entries = [Entry("test/large", {}), TaskRpcError("invalid-request", "bad before"), Entry("test/other", {})]
+    answers = await carry_out(SERVICES, Context(), entries)
+    errors = [answer.message for answer in answers[1:] if isinstance(answer, TaskRpcError)]
+    assert errors[0] == "bad before"
+    assert errors[1].startswith("The answers of this batch have passed 100 bytes; this call was not carried out")
+
+
+async def test_the_rest_of_a_batch_is_left_when_its_caller_is_gone() -> None:
+    context = Context()
+    context.caller.leave()
+    (answer,) = await carry_out(SERVICES, context, [Entry("test/other", {})])
+    assert isinstance(answer, TaskRpcError)
+    assert answer.type == "unavailable"
