@@ -25,6 +25,7 @@ from taskrpc.web.resources import Resources
 from taskrpc.web.rpc_endpoint import RpcEndpoint
 from taskrpc.web.server import DRAIN_SECONDS, Server
 from taskrpc.wire import yaml_reader
+from taskrpc.wire.faults import EmptyBodyError
 from taskrpc.wire.yaml_places import line_of
 
 if TYPE_CHECKING:
@@ -199,11 +200,19 @@ async def _load_definitions(parts: Parts) -> None:
     for path in parts.settings.definitions:
         for file, content in _files(path):
             try:
-                parts.signals.queued(await parts.definitions.apply_file(file, content, yaml_reader.decode(content)))
+                parts.signals.queued(await parts.definitions.apply_file(file, content, _parsed(content)))
             except TaskRpcError as error:
                 raise TaskRpcError(
                     error.type, f"{_place(file, content, error)}: {error.message}", error.data
                 ) from error
+
+
+def _parsed(content: bytes) -> object:
+    """A file's content; None for one that holds nothing, where a body would be told to name a method."""
+    try:
+        return yaml_reader.decode(content)
+    except EmptyBodyError:
+        return None
 
 
 def _place(file: Path, content: bytes, error: TaskRpcError) -> str:

@@ -154,21 +154,35 @@ def parse_definition(fields: Mapping[str, object]) -> DefinitionSpec:
         raise invalid(error) from None
 
 
+# Pydantic speaks to programmers ("Input should be a valid dictionary"); these words are the protocol's.
+_EXPECTED: Final = {
+    "model_type": "a mapping is expected",
+    "dict_type": "a mapping is expected",
+    "list_type": "a list is expected",
+    "string_type": "text is expected",
+    "string_too_short": "text that is not empty is expected",
+    "int_type": "an integer is expected",
+    "int_parsing": "an integer is expected",
+    "float_type": "a number is expected",
+    "bool_type": "true or false is expected",
+}
+
+
 def invalid(error: ValidationError) -> TaskRpcError:
     """`invalid-params` with every mistake that pydantic found: a dotted path and a sentence that names the value."""
     errors = []
     for mistake in error.errors(include_url=False, include_context=False)[:20]:
-        parts = [str(part) for part in mistake["loc"]]
-        message = mistake["msg"].removeprefix("Value error, ")
-        if mistake["type"] == "extra_forbidden":
-            message = "is not known here"
-        elif mistake["type"] == "missing":
-            message = "is required"
-        elif mistake["type"] == "model_type":
-            message = f"a mapping is expected, not {shown(mistake['input'])}"
-        elif mistake["type"] != "value_error":
-            message += f", not {shown(mistake['input'])}"
-        errors.append({"path": ".".join(parts) or "params", "message": message})
+        path = ".".join(str(part) for part in mistake["loc"]) or "params"
+        match mistake["type"]:
+            case "extra_forbidden":
+                message = "is not known here"
+            case "missing":
+                message = "is required"
+            case "value_error":
+                message = mistake["msg"].removeprefix("Value error, ")
+            case type:
+                message = f"{_EXPECTED.get(type, mistake['msg'])}, not {shown(mistake['input'])}"
+        errors.append({"path": path, "message": message})
     first = errors[0]
     return TaskRpcError("invalid-params", f"{first['path']}: {first['message']}", {"errors": errors})
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from taskrpc.core.definition import Definition, DefinitionSpec, default_definition, parse_definition
+from taskrpc.core.definition import Definition, DefinitionSpec, default_definition, parse_definition, shown
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.database import Record
 from taskrpc.store.definitions import DefinitionStore
@@ -119,11 +119,16 @@ class Definitions:
 
 def _of_file(parsed: object) -> dict[str, tuple[DefinitionSpec, dict[str, Any]]]:
     if not isinstance(parsed, dict):
-        raise TaskRpcError("invalid-params", "a mapping of definitions' ids to their fields is expected")
+        found = "the file is empty" if parsed is None else f"this is {shown(parsed)}"
+        message = (
+            f"{found}; a mapping of definitions' names to their fields is expected, as in demo/it: {{priority: 1}}"
+        )
+        raise TaskRpcError("invalid-params", message)
     definitions = {}
     for name, fields in parsed.items():
         if not isinstance(fields, dict | None):
-            raise TaskRpcError("invalid-params", f"{name}: a mapping of fields is expected", {"definition": name})
+            message = f"{name}: the fields of a definition are a mapping, not {shown(fields)}"
+            raise TaskRpcError("invalid-params", message, {"definition": name})
         try:
             definitions[name] = (parse_definition(fields or {}), fields or {})
         except TaskRpcError as error:

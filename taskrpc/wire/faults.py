@@ -12,12 +12,19 @@ MAX_DEPTH: Final = 64
 
 TOO_DEEP: Final = f"the body is nested deeper than {MAX_DEPTH} levels"
 NUL_IN_TEXT: Final = "a text holds the character U+0000, which cannot be stored"
-EMPTY_BODY: Final = "the body is empty; send a mapping with a method and, if it takes any, its params"
 
 _MIN_INTEGER: Final = -(2**63)
 _MAX_INTEGER: Final = 2**64 - 1
 _LONGEST_INTEGER: Final = len(str(_MIN_INTEGER))
 _SHOWN_CHARACTERS: Final = 80
+
+
+class EmptyBodyError(TaskRpcError):
+    """`unparsable-body` for a body that holds nothing."""
+
+    def __init__(self) -> None:
+        message = "the body is empty; send a mapping with a method and, if it takes any, its params"
+        super().__init__("unparsable-body", message)
 
 
 def refusal(message: str, line: int | None = None, column: int | None = None) -> TaskRpcError:

@@ -15,7 +15,7 @@ import orjson
 from taskrpc.core.json_text import JsonText
 from taskrpc.errors import TaskRpcError
 from taskrpc.wire import json_scan
-from taskrpc.wire.faults import EMPTY_BODY, MAX_DEPTH, refusal, refusal_at, utf8_text
+from taskrpc.wire.faults import MAX_DEPTH, EmptyBodyError, refusal_at, utf8_text
 
 _LARGE_BODY: Final = 256 * 1024
 _WHITE_SPACE: Final = b" \t\r\n"
@@ -117,7 +117,7 @@ def _survey(value: object, body: bytes) -> tuple[int, bool]:
 def _syntax_error(body: bytes, error: orjson.JSONDecodeError) -> TaskRpcError:
     text = utf8_text(body)
     if not text.strip():
-        return refusal(EMPTY_BODY)
+        return EmptyBodyError()
     readable = text[: error.pos]
     if json_scan.too_deep_offset(readable) is not None:
         return json_scan.too_deep(readable)

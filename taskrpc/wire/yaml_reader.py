@@ -16,10 +16,10 @@ from yaml.reader import ReaderError
 
 from taskrpc.errors import TaskRpcError
 from taskrpc.wire.faults import (
-    EMPTY_BODY,
     MAX_DEPTH,
     NUL_IN_TEXT,
     TOO_DEEP,
+    EmptyBodyError,
     duplicate_key,
     integer_out_of_range,
     is_integer_in_range,
@@ -73,7 +73,7 @@ class _Document:
 
     def value(self) -> object:
         if not self._root:
-            raise refusal(EMPTY_BODY)
+            raise EmptyBodyError
         return self._root[0]
 
     def begin(self, event: yaml.DocumentStartEvent) -> None:
@@ -94,7 +94,7 @@ class _Document:
         elif text or self._open:
             self._put(_typed(text, event))
         else:
-            raise refusal(EMPTY_BODY)
+            raise EmptyBodyError
 
     def begin_mapping(self, event: yaml.MappingStartEvent) -> None:
         self._begin({}, event)

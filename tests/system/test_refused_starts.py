@@ -23,8 +23,9 @@ FILES: Final = {
     "field": ("test/task: {}\n\nother/task:\n  retryDelay: 5\n  inProgressTimeout: soon\n", "line 5: other/task: inP"),
     "unknown field": ("test/task:\n  retries: 5\n", "line 2: test/task: retries: is not known here"),
     "deep field": ("a.b/c:\n  retryBackoff:\n    factor: 0\n", "line 3: a.b/c: retryBackoff.factor: "),
-    "no mapping": ("test/task: {}\nother/task: 5\n", "line 2: other/task: a mapping of fields is expected"),
-    "a list": ("- test/task\n", "a mapping of definitions' ids to their fields is expected"),
+    "no mapping": ("test/task: {}\nother/task: 5\n", "line 2: other/task: the fields of a definition are a mapping"),
+    "a list": ("- test/task\n", 'this is ["test/task"]; a mapping of definitions\' names to their fields is expected'),
+    "nothing": ("# later\n", "definitions.yaml: the file is empty; a mapping of definitions' names"),
     "a tag": ("test/task: !!python/object {}\n", "(line 1, column 12)"),
 }
 SETTINGS: Final = {

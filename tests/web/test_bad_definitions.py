@@ -9,7 +9,7 @@ from tests.web.target import Target
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TEN_YEARS: Final = 315_360_000_000
-NO_INTEGER: Final = "Input should be a valid integer, not "
+NO_INTEGER: Final = "an integer is expected, not "
 NO_SCHEMA: Final = "a JSON Schema is a mapping, true or false, not "
 NO_STEP: Final = "a step is a key or the number of an element, not "
 
@@ -25,7 +25,7 @@ def above(most: int, value: int) -> str:
 # field, its value, the path of the mistake, its message
 FIELDS: Final[list[tuple[str, Any, str, str]]] = [
     ("kind", "workflwo", "kind", "Input should be 'task' or 'workflow', not \"workflwo\""),
-    ("description", 1, "description", "Input should be a valid string, not 1"),
+    ("description", 1, "description", "text is expected, not 1"),
     *(
         case
         for field in ("requestedToStartTimeout", "inProgressTimeout", "timeout")
@@ -43,15 +43,15 @@ FIELDS: Final[list[tuple[str, Any, str, str]]] = [
     ("retryDelay", -1, "retryDelay", below(0, -1)),
     ("retryBackoff", 2, "retryBackoff", "a mapping is expected, not 2"),
     ("retryBackoff", {"factor": 0.5}, "retryBackoff.factor", "Input should be greater than or equal to 1, not 0.5"),
-    ("retryBackoff", {"factor": "2"}, "retryBackoff.factor", 'Input should be a valid number, not "2"'),
+    ("retryBackoff", {"factor": "2"}, "retryBackoff.factor", 'a number is expected, not "2"'),
     ("retryBackoff", {"factor": 1001}, "retryBackoff.factor", "Input should be less than or equal to 1000, not 1001"),
     ("retryBackoff", {"jitter": 1.1}, "retryBackoff.jitter", "Input should be less than or equal to 1, not 1.1"),
-    ("retryBackoff", {"jitter": True}, "retryBackoff.jitter", "Input should be a valid number, not true"),
+    ("retryBackoff", {"jitter": True}, "retryBackoff.jitter", "a number is expected, not true"),
     ("retryBackoff", {"delay": 1}, "retryBackoff.delay", "is not known here"),
     ("concurrencyLimit", -1, "concurrencyLimit", below(0, -1)),
     ("concurrencyLimit", 10**9 + 1, "concurrencyLimit", above(10**9, 10**9 + 1)),
     ("queueLimit", "none", "queueLimit", NO_INTEGER + '"none"'),
-    ("concurrencyPath", "params.a", "concurrencyPath", 'Input should be a valid list, not "params.a"'),
+    ("concurrencyPath", "params.a", "concurrencyPath", 'a list is expected, not "params.a"'),
     ("concurrencyPath", [], "concurrencyPath", "List should have at least 1 item after validation, not 0, not []"),
     ("concurrencyPath", [1.5], "concurrencyPath.0", NO_STEP + "1.5"),
     ("concurrencyPath", ["params", True], "concurrencyPath.1", NO_STEP + "true"),

@@ -11,33 +11,33 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 Mistakes = list[tuple[Any, str]]
 
 TEXT: Final[Mistakes] = [
-    (1, "Input should be a valid string, not 1"),
-    (True, "Input should be a valid string, not true"),
-    (["a"], 'Input should be a valid string, not ["a"]'),
-    ({"a": 1}, 'Input should be a valid string, not {"a":1}'),
+    (1, "text is expected, not 1"),
+    (True, "text is expected, not true"),
+    (["a"], 'text is expected, not ["a"]'),
+    ({"a": 1}, 'text is expected, not {"a":1}'),
 ]
 FLAG: Final[Mistakes] = [
-    (1, "Input should be a valid boolean, not 1"),
-    ("true", 'Input should be a valid boolean, not "true"'),
+    (1, "true or false is expected, not 1"),
+    ("true", 'true or false is expected, not "true"'),
 ]
 MAPPING: Final[Mistakes] = [
-    ("a", 'Input should be a valid dictionary, not "a"'),
-    ([1], "Input should be a valid dictionary, not [1]"),
+    ("a", 'a mapping is expected, not "a"'),
+    ([1], "a mapping is expected, not [1]"),
 ]
 INTEGER: Final[Mistakes] = [
-    ("1", 'Input should be a valid integer, not "1"'),
-    (1.0, "Input should be a valid integer, not 1.0"),
-    (True, "Input should be a valid integer, not true"),
-    ([1], "Input should be a valid integer, not [1]"),
+    ("1", 'an integer is expected, not "1"'),
+    (1.0, "an integer is expected, not 1.0"),
+    (True, "an integer is expected, not true"),
+    ([1], "an integer is expected, not [1]"),
 ]
 NAME: Final[Mistakes] = [
     *TEXT,
-    ("", 'String should have at least 1 character, not ""'),
+    ("", 'text that is not empty is expected, not ""'),
     ("n" * 256, f'String should have at most 255 characters, not "{"n" * 75} …'),
 ]
 NAMES: Final[Mistakes] = [
-    ("a", 'Input should be a valid list, not "a"'),
-    ({"a": 1}, 'Input should be a valid list, not {"a":1}'),
+    ("a", 'a list is expected, not "a"'),
+    ({"a": 1}, 'a list is expected, not {"a":1}'),
 ]
 NEW_ID: Final[Mistakes] = [
     *TEXT,
@@ -160,14 +160,14 @@ PARAMS: Final[list[tuple[str, dict[str, Any], str, Mistakes]]] = [
 
 # method, params, the path of the mistake, its message
 NESTED: Final[list[tuple[str, dict[str, Any], str, str]]] = [
-    ("awf.task/poll", {"taskDefinitions": ["a", 1]}, "taskDefinitions.1", "Input should be a valid string, not 1"),
+    ("awf.task/poll", {"taskDefinitions": ["a", 1]}, "taskDefinitions.1", "text is expected, not 1"),
     (
         "awf.task/success",
         EXECUTION | {"poll": POLL | {"timeout": "1"}},
         "poll.timeout",
-        'Input should be a valid integer, not "1"',
+        'an integer is expected, not "1"',
     ),
-    ("awf.task/list", {"filter": {"ilike": 1}}, "filter.ilike", "Input should be a valid string, not 1"),
+    ("awf.task/list", {"filter": {"ilike": 1}}, "filter.ilike", "text is expected, not 1"),
     ("awf.task/list", {"filter": {"status": ["open"]}}, "filter.status.0", f'Input should be {STATUSES}, not "open"'),
     ("awf.task/list", {"filter": {"status": "open"}}, "filter.status.0", f'Input should be {STATUSES}, not "open"'),
     (
@@ -181,7 +181,7 @@ NESTED: Final[list[tuple[str, dict[str, Any], str, str]]] = [
         "awf.task/list",
         {"filter": {"excludeDefinitions": [[]]}},
         "filter.excludeDefinitions.0",
-        "Input should be a valid string, not []",
+        "text is expected, not []",
     ),
     ("awf.task/list", {"filter": {"where": "1=1"}}, "filter.where", "is not known here"),
     ("awf.task/list", {"sort": {"id": "asc"}}, "sort.id", "is not known here"),

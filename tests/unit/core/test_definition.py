@@ -53,8 +53,8 @@ def test_a_field_that_is_null_is_absent() -> None:
     [
         ({"allowedRetries": 1}, "allowedRetries", "is not known here"),
         ({"allowedRetryCount": 0}, "allowedRetryCount", "Input should be greater than or equal to 1, not 0"),
-        ({"retryDelay": "10"}, "retryDelay", 'Input should be a valid integer, not "10"'),
-        ({"retryDelay": True}, "retryDelay", "Input should be a valid integer, not true"),
+        ({"retryDelay": "10"}, "retryDelay", 'an integer is expected, not "10"'),
+        ({"retryDelay": True}, "retryDelay", "an integer is expected, not true"),
         ({"kind": "flow"}, "kind", 'not "flow"'),
         ({"retryBackoff": {"factor": 0.5}}, "retryBackoff.factor", "greater than or equal to 1, not 0.5"),
         ({"retryBackoff": {"step": 1}}, "retryBackoff.step", "is not known here"),

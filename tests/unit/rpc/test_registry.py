@@ -76,7 +76,7 @@ def test_params_are_checked(table: dict[str, Method]) -> None:
     assert caught.value.type == "invalid-params"
     assert caught.value.data == {
         "errors": [
-            {"path": "n", "message": 'Input should be a valid integer, unable to parse string as an integer, not "x"'},
+            {"path": "n", "message": 'an integer is expected, not "x"'},
             {"path": "m", "message": "is not known here"},
         ]
     }
