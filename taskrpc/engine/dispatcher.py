@@ -18,7 +18,7 @@ from taskrpc.engine.caller import Caller
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.batcher import Spawn
 from taskrpc.store.claims import MOST_CLAIMED, Claims
-from taskrpc.store.database import ConnectionLost, Record
+from taskrpc.store.database import ConnectionLost, Record, unavailable
 from taskrpc.store.gates import Queue
 
 log = logging.getLogger(__name__)
@@ -167,7 +167,9 @@ class Dispatcher:
         except TaskRpcError as error:
             refusal = error  # who has time waits for the database's return, which wakes all lines
         except Exception as error:
-            if not isinstance(error, ConnectionLost):
+            if isinstance(error, ConnectionLost):
+                refusal = unavailable("The connection to the database broke")
+            else:
                 log.exception("a claim of %s failed", sorted(line.queues))
             asyncio.get_running_loop().call_later(_MOST_LOCKED_PAUSE_SECONDS, self.wake, line.queues)
         finally:

@@ -1,5 +1,6 @@
 """Reading over plain HTTP: `GET /AidboxTask`, `/AidboxWorkflow`, `/AidboxTaskLog` and one of each by its id."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
@@ -112,10 +113,13 @@ def _answering(read: Callable[[Request], Awaitable[Resource]]) -> Callable[[Requ
             codec = response_codec(_for_programs(accept), JSON)
             body = codec.encode(await read(request))
             return Response(body, media_type=codec.content_type, headers=headers)
-        except TaskRpcError as error:
-            reply = refusal_reply(error, codec)
-            headers |= {name.decode(): value.decode() for name, value in retry_after(error)}
-            return Response(reply.body, reply.status, headers, codec.content_type)
+        except asyncio.CancelledError:  # of the request's own task, when the server stops and waits no longer
+            error = TaskRpcError("unavailable", "This server stops; try again", {"retryAfter": 1})
+        except TaskRpcError as refusal:
+            error = refusal
+        reply = refusal_reply(error, codec)
+        headers |= {name.decode(): value.decode() for name, value in retry_after(error)}
+        return Response(reply.body, reply.status, headers, codec.content_type)
 
     return handle
 

@@ -7,12 +7,13 @@ from typing import Any, Final
 
 from tests.databases import connected
 from tests.system.conftest import Serve
-from tests.system.postgres import Postgres, commits_held
+from tests.system.postgres import Postgres, commits_held, tables_locked
 from tests.system.waiting import Stopwatch
 from tests.system.wire import connection, connections
 
 POLLS: Final = 500
 DRAIN_SECONDS: Final = 3.0  # a second is promised; the rest is for machines that do other things as well
+READERS: Final = 3  # of the locked tasks: the list, its total, and the reaper
 POLL: Final = {"taskDefinitions": ["test/task"], "timeout": 60_000}
 
 
@@ -68,6 +69,17 @@ async def test_calls_that_do_not_end_keep_no_server_from_ending(database_url: st
                 assert (reply.status, reply.error["type"]) == (504, "outcome-unknown")
                 assert reply.headers["retry-after"] == "1"
             assert await server.ended() == 0
+
+
+async def test_reading_that_does_not_end_keeps_no_server_from_ending(database_url: str, serve: Serve) -> None:
+    server = await serve(database_url)
+    async with connection(server.url) as wire, tables_locked(database_url, "taskrpc.task") as locks:
+        reading = asyncio.ensure_future(wire.get("/AidboxTask"))
+        await locks.reached(READERS)
+        server.signal(signal.SIGTERM)
+        reply = await reading
+        assert (reply.status, reply.error["type"], reply.headers["retry-after"]) == (503, "unavailable", "1")
+        assert await server.ended() == 0
 
 
 async def test_a_server_that_still_waits_for_its_database_ends_at_once(

@@ -90,6 +90,18 @@ async def test_tasks_of_a_claim_whose_answer_is_lost_are_ready_again_at_once(
     assert (task["status"], task["retryCount"]) == ("in-progress", 1)
 
 
+async def test_a_poll_that_does_not_wait_says_that_its_claim_was_lost(own_url: str, place: Path, serve: Serve) -> None:
+    async with lossy_path(own_url, place) as path, connected(own_url) as database:
+        server = await serve(path.url)
+        async with connection(server.url) as wire:
+            await wire.call("awf.task/create-and-execute", id="t1", definition="test/task")
+            poll = {"taskDefinitions": ["test/task"]}
+            refused = await _with_lost_answer(path, database, wire, "awf.task/poll", poll)
+            (task,) = (await wire.call("awf.task/long-poll", timeout=5000, **poll)).result["resources"]
+    assert (refused.status, refused.error["type"]) == (503, "unavailable")
+    assert task["id"] == "t1"
+
+
 async def _with_lost_answer(
     path: LossyPath, database: asyncpg.Connection, wire: Wire, method: str, params: dict[str, Any]
 ) -> Reply:
