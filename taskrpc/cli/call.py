@@ -20,7 +20,12 @@ def command(app: typer.Typer) -> None:
 
     @app.command()
     def call(
-        words: Annotated[list[str] | None, typer.Argument(metavar="METHOD] [NAME=VALUE", show_default=False)] = None,
+        method: Annotated[
+            str | None, typer.Argument(metavar="METHOD", show_default=False, help="As in task/list.")
+        ] = None,
+        values: Annotated[
+            list[str] | None, typer.Argument(metavar="NAME=VALUE", show_default=False, help="Params.")
+        ] = None,
         file: Annotated[
             str | None, typer.Option("--file", "-f", metavar="FILE", help="Params, or without METHOD a whole request.")
         ] = None,
@@ -37,13 +42,14 @@ def command(app: typer.Typer) -> None:
         FILE is YAML or JSON, - is standard input; a VALUE replaces what is in it.
         Exit status 1 is an error of the service, which is printed too.
         """
-        method, params = read_request(words or [], None if file is None else _read(file))
+        words = [word for word in (method, *(values or ())) if word is not None]
+        name, params = read_request(words, None if file is None else _read(file))
         try:
             client = Client(url, api_key=key, retry=_PATIENCE)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
         with client:
-            answer, failed = _call(client, method, params)
+            answer, failed = _call(client, name, params)
         codec = JSON if output == "json" else YAML
         sys.stdout.write(codec.encode(answer).decode().rstrip("\n") + "\n")
         if failed:

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 import uvloop
@@ -17,14 +17,23 @@ from taskrpc.errors import TaskRpcError
 from taskrpc.settings import Settings
 
 
-def _help(field: str) -> str:
+def _option(field: str, *names: str, more: str = "") -> Any:
     info = Settings.model_fields[field]
-    default = "" if info.default is None or info.default == () else f" [default: {info.default}]"
-    return f"{info.description}{default}"
+    choices = get_args(info.annotation) if get_origin(info.annotation) is Literal else ()
+    return typer.Option(
+        *names,
+        help=f"{info.description}{more}",
+        envvar=f"TASKRPC_{field.upper()}",
+        show_default=_default(info.default),
+        metavar=f"<{'|'.join(choices)}>" if choices else None,
+    )
 
 
-def _option(field: str, *names: str) -> Any:
-    return typer.Option(*names, help=_help(field), envvar=f"TASKRPC_{field.upper()}", show_default=False)
+def _default(value: object) -> str | bool:
+    """What the help says holds without the option; the setting has it, the command's own default is None."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return False if value in (None, ()) else str(value)
 
 
 def read_settings(**flags: Any) -> Settings:
@@ -45,7 +54,9 @@ def command(app: typer.Typer) -> None:
         port: Annotated[int | None, _option("port")] = None,
         database_url: Annotated[str | None, _option("database_url")] = None,
         data_dir: Annotated[Path | None, _option("data_dir")] = None,
-        definitions: Annotated[list[Path] | None, _option("definitions")] = None,
+        definitions: Annotated[
+            list[Path] | None, _option("definitions", more=" The variable separates several by a colon.")
+        ] = None,
         strict_definitions: Annotated[
             bool | None, _option("strict_definitions", "--strict-definitions/--no-strict-definitions")
         ] = None,
