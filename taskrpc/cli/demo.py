@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,6 +14,7 @@ from rich.console import Console
 
 from taskrpc import logs
 from taskrpc.app import Running, running
+from taskrpc.cli.demo_input import Input
 from taskrpc.cli.progress import show_progress
 from taskrpc.cli.serve import read_settings
 from taskrpc.cli.work import register_import
@@ -42,27 +43,11 @@ END
 
 and see what became of all: taskrpc call task/list --url {url}
 """
+_LOOK: Final = """\
+{lead}:
 
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """One input of the demo: its URL, and the resource type that its name says."""
-
-    url: str
-    resource_type: str
-
-    @classmethod
-    def of(cls, name: str) -> "Input":
-        """From the path or URL of a file like `Patient.ndjson.gz`; raises `typer.BadParameter`."""
-        resource_type = name.rsplit("/", 1)[-1].partition(".")[0]
-        if not resource_type[:1].isupper() or not resource_type.isalpha():
-            raise typer.BadParameter(f"{name} has to be named after its resources, like Patient.ndjson.gz")
-        if name.startswith(("http://", "https://")):
-            return cls(name, resource_type)
-        path = Path(name).resolve()
-        if not path.is_file():
-            raise typer.BadParameter(f"{name}: there is no such file")
-        return cls(path.as_uri(), resource_type)
+taskrpc call task/list --url {url}
+"""
 
 
 def command(app: typer.Typer) -> None:
@@ -72,7 +57,11 @@ def command(app: typer.Typer) -> None:
     def demo(
         input: Annotated[
             list[str] | None,
-            typer.Option(metavar="FILE|URL", help="Import this in place of the sample; may be given several times."),
+            typer.Option(
+                metavar="FILE|URL",
+                help="Import this in place of the sample: NDJSON, perhaps gzipped. A URL (http, https) has to be named "
+                "after its resources, like Patient.ndjson.gz. May be given several times.",
+            ),
         ] = None,
         exit: Annotated[bool, typer.Option("--exit", help="End when the imports are done.")] = False,
         port: Annotated[int, typer.Option(min=1, max=65535, help="Port, or else the next free one.")] = 8080,
@@ -86,6 +75,7 @@ def command(app: typer.Typer) -> None:
         inputs = [Input.of(name) for name in names]
         settings = read_settings(port=_free_port(port), data_dir=data_dir)
         logs.set_up("text", "warning")
+        logging.getLogger("taskrpc.executor").setLevel(logging.ERROR)  # failed imports are told beside the bars
         try:
             succeeded = asyncio.run(_until_signal(settings, inputs, exit))
         except TaskRpcError as error:
@@ -123,11 +113,12 @@ async def _demo(settings: Settings, inputs: Sequence[Input], exit: bool) -> bool
         await client.definition_put(name, {"allowedRetryCount": 1, "description": "Imports NDJSON."})
         tasks = {await _create(client, name, input): input.resource_type for input in inputs}
         succeeded = await show_progress(client, tasks, console)
-        await _tell_imported(service.database_url, console)
-        first = inputs[0]
-        lead = "With the service running (taskrpc serve), try next" if exit else "The service runs; try next"
-        hint = {"definition": name, "input": first.url, "resource_type": first.resource_type}
-        text = _TRY.format(lead=lead, url=service.url, **hint)
+        await _tell_imported(service.database_url, inputs, console)
+        lead = "With the service running (taskrpc serve)" if exit else "The service runs"
+        hint = {"definition": name, "input": inputs[0].url, "resource_type": inputs[0].resource_type}
+        text = _TRY.format(lead=f"{lead}; try next", url=service.url, **hint)
+        if not succeeded:
+            text = _LOOK.format(lead=f"{lead}; see what became of the imports", url=service.url)
         console.print(text, markup=False, highlight=False, soft_wrap=True)
         if exit:
             return succeeded
@@ -140,7 +131,7 @@ async def _demo(settings: Settings, inputs: Sequence[Input], exit: bool) -> bool
 async def _executor(service: Running, inputs: Sequence[Input]) -> AsyncIterator[str]:
     """The reference executor, at work for the length of a block; the definition of its tasks."""
     executor = Executor(service.url, grace=5.0)
-    directories = {_SAMPLE} | {Path(input.url.removeprefix("file://")).parent for input in inputs}
+    directories = {_SAMPLE} | {input.folder for input in inputs if input.folder is not None}
     definition = register_import(executor, service.database_url, sorted(directories), concurrency=2)
     serving = asyncio.create_task(executor.serve())
     try:
@@ -157,10 +148,11 @@ async def _create(client: AsyncClient, definition: str, input: Input) -> str:
     return id
 
 
-async def _tell_imported(database_url: str, console: Console) -> None:
+async def _tell_imported(database_url: str, inputs: Sequence[Input], console: Console) -> None:
     from taskrpc_executors.resource_table import count_resources  # noqa: PLC0415  (as in register_import)
 
     console.print("\nIn the table taskrpc_import.resource:")
-    for resource_type, count in (await count_resources(database_url)).items():
+    counts = {input.resource_type: 0 for input in inputs} | await count_resources(database_url)
+    for resource_type, count in sorted(counts.items()):
         console.print(f"  {resource_type:<14} {count:>9,} rows", highlight=False)
     console.print()

@@ -59,18 +59,22 @@ async def test_the_demo_imports_its_sample_every_time_anew(tmp_path: Path) -> No
 
 
 async def test_the_demo_tells_what_could_not_be_imported(tmp_path: Path) -> None:
-    bad = tmp_path / "Patient.ndjson"
-    bad.write_text(json.dumps({"resourceType": "Encounter", "id": "e"}))
-    status, output = await demo("--data-dir", tmp_path / "data", "--input", bad)
+    bad, empty = tmp_path / "all of it.ndjson", tmp_path / "Group.ndjson"
+    bad.write_text('{"resourceType": "Patient", "id": "p"}\n{"resourceType": "Encounter", "id": "e"}')
+    empty.touch()
+    status, output = await demo("--data-dir", tmp_path / "data", "--input", bad, "--input", empty)
     assert status == 1
-    assert "line 1: resourceType is 'Encounter'" in output.replace("\n", " ")
+    assert "line 2: resourceType is 'Encounter', expected 'Patient'" in output.replace("\n", " ")
+    assert re.search(r"Group +succeeded +0 rows", output)
+    assert re.search(r"Group +0 rows\n +Patient +0 rows", output)
+    assert "create-and-execute" not in output
+    assert "WARNING" not in output
 
 
-@pytest.mark.parametrize(("name", "said"), [("Patient.ndjson", "no such file"), ("123.ndjson", "named after")])
-async def test_an_input_that_cannot_be_is_refused_before_anything_starts(tmp_path: Path, name: str, said: str) -> None:
-    status, output = await demo("--data-dir", tmp_path / "data", "--input", tmp_path / name)
+async def test_an_input_that_cannot_be_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    status, output = await demo("--data-dir", tmp_path / "data", "--input", tmp_path / "Patient.ndjson")
     assert status == 2
-    assert said in output
+    assert "no such file" in output
     assert not (tmp_path / "data").exists()
 
 

@@ -82,6 +82,7 @@ class BulkImport:
 
 async def _stage(task: Task, input: Input, chunks: AsyncIterator[bytes], rows: Import, total: int | None) -> None:
     done = 0
+    task.progress(done, total, "rows")
     async for batch in line_batches(input.url, decoded(input.url, chunks, input.encoding)):
         if task.stop_requested:
             raise TaskRpcError("stopped", "the import was asked to stop; nothing was imported")
