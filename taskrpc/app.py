@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import asyncpg
 
@@ -17,7 +17,7 @@ from taskrpc.errors import TaskRpcError
 from taskrpc.parts import Parts, build
 from taskrpc.rpc.services import Services
 from taskrpc.settings import Settings
-from taskrpc.store.database import Database
+from taskrpc.store.database import AWAY, Database
 from taskrpc.store.migrate import migrate
 from taskrpc.web import health
 from taskrpc.web.application import application
@@ -27,9 +27,6 @@ from taskrpc.web.server import DRAIN_SECONDS, Server
 from taskrpc.wire import yaml_reader
 from taskrpc.wire.faults import EmptyBodyError
 from taskrpc.wire.yaml_places import line_of
-
-if TYPE_CHECKING:
-    from taskrpc.store.embedded import EmbeddedPostgres
 
 log = logging.getLogger(__name__)
 
@@ -69,41 +66,34 @@ class Service:
             stack.callback(listening.close)
             try:
                 async with asyncio.timeout(None) as self._starting:
-                    database, embedded = await self._start(stack)
+                    database = await self._start(stack)
             except TimeoutError:
                 if not self._stop.is_set():
                     raise
                 return
             finally:
                 self._starting = None
-            await self._run_group(database, embedded, listening, on_ready)
+            await self._run_group(database, listening, on_ready)
 
-    async def _start(self, stack: contextlib.AsyncExitStack) -> "tuple[Database, EmbeddedPostgres | None]":
-        embedded, url = None, self._settings.database_url
+    async def _start(self, stack: contextlib.AsyncExitStack) -> Database:
+        url = self._settings.database_url
         if url is None:
-            from taskrpc.store.embedded import EmbeddedPostgres  # noqa: PLC0415  (it runs on Linux only)
+            from taskrpc.store.embedded import supervised  # noqa: PLC0415  (it runs on Linux only)
 
-            embedded = await stack.enter_async_context(EmbeddedPostgres(self._settings.data_dir))
-            url = embedded.url
+            url = (await stack.enter_async_context(supervised(self._settings.data_dir))).url
         database = Database(url)
         stack.push_async_callback(database.close)
         await _prepare(database)
-        return database, embedded
+        return database
 
     async def _run_group(
-        self,
-        database: Database,
-        embedded: "EmbeddedPostgres | None",
-        listening: socket.socket,
-        on_ready: Callable[[Running], None],
+        self, database: Database, listening: socket.socket, on_ready: Callable[[Running], None]
     ) -> None:
         try:
             async with asyncio.timeout(None) as patience, asyncio.TaskGroup() as group:
                 parts = build(self._settings, database, group.create_task)
-                await _load_definitions(parts)
                 loops = [group.create_task(loop) for loop in parts.loops()]
-                if embedded is not None:
-                    loops.append(group.create_task(embedded.supervise()))
+                await _load_definitions(parts)
                 server = _server(parts)
                 serving = group.create_task(server.run_on(listening))
                 on_ready(Running(_url(listening), database.url, parts.services, parts.reaper, database))
@@ -180,17 +170,14 @@ async def _prepare(database: Database) -> None:
             for name in await migrate(database.url):
                 log.info("migration %s applied", name)
             return await database.open()
-        except (
-            OSError,
-            TimeoutError,
-            asyncpg.CannotConnectNowError,
-            asyncpg.PostgresConnectionError,
-        ) as error:
+        except ValueError as error:
+            raise TaskRpcError("unavailable", f"The database's URL is wrong: {error}") from error
+        except AWAY as error:
             if asyncio.get_running_loop().time() >= deadline:
                 raise TaskRpcError("unavailable", f"The database cannot be reached: {error}") from error
             log.info("waiting for the database: %s", error)
             await asyncio.sleep(1)
-        except (asyncpg.PostgresError, ValueError) as error:
+        except asyncpg.PostgresError as error:
             raise TaskRpcError("unavailable", f"The database refuses: {error}") from error
 
 

@@ -1,17 +1,14 @@
 """`taskrpc doctor`: what is wrong with a database of taskrpc, and what to do about it."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
-import asyncpg
 import typer
 
+from taskrpc.cli.database import with_database
 from taskrpc.cli.serve import read_settings
 from taskrpc.errors import TaskRpcError
-from taskrpc.settings import Settings
-from taskrpc.store.checkup import Finding, examine
-from taskrpc.store.embedded import EmbeddedPostgres
+from taskrpc.store.checkup import examine
 
 
 def command(app: typer.Typer) -> None:
@@ -29,10 +26,13 @@ def command(app: typer.Typer) -> None:
         Exit status 1 when something is wrong.
         """
         settings = read_settings(database_url=database_url, data_dir=data_dir)
+        if settings.database_url is None and not settings.data_dir.exists():
+            typer.echo(f"taskrpc: there is nothing in {settings.data_dir}; name --data-dir or --database-url", err=True)
+            raise typer.Exit(1)
         try:
-            findings = asyncio.run(_examine(settings))
-        except (TaskRpcError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            typer.echo(f"WRONG  database      cannot be reached: {error}")
+            findings = with_database(settings, examine)
+        except TaskRpcError as error:
+            typer.echo(f"WRONG  database      {_printable(error.message.removeprefix('the database '))}")
             raise typer.Exit(1) from None
         for finding in findings:
             typer.echo(f"{'ok    ' if finding.fine else 'WRONG '} {finding.subject:<13} {_printable(finding.message)}")
@@ -45,10 +45,3 @@ def command(app: typer.Typer) -> None:
 def _printable(text: str) -> str:
     """Names are anybody's text: what a terminal would act upon is shown as it is written in Python."""
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
-
-
-async def _examine(settings: Settings) -> list[Finding]:
-    if settings.database_url is not None:
-        return await examine(settings.database_url)
-    async with EmbeddedPostgres(settings.data_dir) as embedded:
-        return await examine(embedded.url)

@@ -64,6 +64,8 @@ _LOST: Final = (
     OSError,
     TimeoutError,
 )
+# What tells that the database cannot be used at the moment, whatever it was that was tried.
+AWAY: Final = (*_LOST, asyncpg.CannotConnectNowError)
 
 
 class ConnectionLost(Exception):

@@ -202,9 +202,9 @@ async def _answers(home: Home) -> bool:
     home.secure_socket_dir()
     try:
         connection = await asyncpg.connect(home.url(), timeout=CONNECT_SECONDS)
+        await connection.close()
     except REFUSALS:
         return False
-    await connection.close()
     return True
 
 

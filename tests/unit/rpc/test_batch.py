@@ -153,7 +153,11 @@ async def test_a_batch_ends_when_its_answers_have_become_too_large(monkeypatch: 
     async def large(services: Services, context: Context, params: Params) -> Resource:
         return {"resources": [{"params": JsonText("1" * 101)}], "total": 1}
 
-    entries = [Entry("test/large", {}), TaskRpcError("invalid-request", "bad before"), Entry("test/other", {})]
+    entries: list[Entry | TaskRpcError] = [
+        Entry("test/large", {}),
+        TaskRpcError("invalid-request", "bad before"),
+        Entry("test/other", {}),
+    ]
     answers = await carry_out(SERVICES, Context(), entries)
     errors = [answer.message for answer in answers[1:] if isinstance(answer, TaskRpcError)]
     assert errors[0] == "bad before"
