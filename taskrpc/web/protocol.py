@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from taskrpc.errors import TaskRpcError
 from taskrpc.web.exchange import Exchange
-from taskrpc.web.rpc_endpoint import Reply, RpcEndpoint, answer_codec, refusal_reply
+from taskrpc.web.rpc_endpoint import Reply, RpcEndpoint
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.flow_control import FlowControl
@@ -193,7 +193,7 @@ class RpcProtocol(HttpToolsProtocol):
     async def _carry_out(self, exchange: Exchange) -> None:
         try:
             if exchange.refusal is not None:
-                reply = refusal_reply(exchange.refusal, answer_codec(exchange.headers))
+                reply = self.endpoint.refuse(exchange.headers, exchange.refusal)
             else:
                 body = exchange.whole_body()
                 reply = await self.endpoint.answer(exchange.method, exchange.headers, body, exchange.caller)

@@ -57,9 +57,11 @@ def retry_after(error: TaskRpcError) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def request_id(headers: Headers) -> bytes:
-    """The request's `X-Request-Id`, cut to 100 bytes, or a new one: it is echoed, and stands in the log."""
-    given = headers.get(b"x-request-id")
-    return given[:100] if given else serial_id().encode()
+    """The request's `X-Request-Id`, cut to 100 bytes, or a new one, which the headers then have: it is echoed, and stands in
+    the log."""
+    if not headers.get(b"x-request-id"):
+        headers[b"x-request-id"] = serial_id().encode()
+    return headers[b"x-request-id"][:100]
 
 
 def answer_codec(headers: Headers) -> Codec:
@@ -114,9 +116,13 @@ class RpcEndpoint:
             reply = refusal_reply(error, answer_codec(headers))
         except asyncio.CancelledError:
             reply = _abandoned(request, answer_codec(headers))
-        level = logging.WARNING if reply.status >= 500 else logging.DEBUG
-        if log.isEnabledFor(level):
-            _log_request(level, request, reply, request_id(headers), time.perf_counter() - began)
+        _log_request(request, reply, headers, time.perf_counter() - began)
+        return reply
+
+    def refuse(self, headers: Headers, error: TaskRpcError) -> Reply:
+        """The answer to a request that is refused before it is whole."""
+        reply = refusal_reply(error, answer_codec(headers))
+        _log_request(None, reply, headers, 0)
         return reply
 
     async def _carried_out(self, request: envelope.Request, caller: Caller, codec: Codec) -> Reply:
@@ -159,14 +165,17 @@ def _answer(call: envelope.Call | envelope.BadCall, result: Answer) -> envelope.
     return envelope.success(call, result)
 
 
-def _log_request(level: int, request: envelope.Request | None, reply: Reply, request_id: bytes, seconds: float) -> None:
+def _log_request(request: envelope.Request | None, reply: Reply, headers: Headers, seconds: float) -> None:
+    level = logging.WARNING if reply.status >= 500 else logging.DEBUG
+    if not log.isEnabledFor(level):
+        return
     calls = request.calls if request is not None else []
     first = calls[0] if calls else None
     method, task = "", None
     if isinstance(first, envelope.Call):
         method, task = first.method, first.params.get("id")
     fields = {
-        "request": request_id.decode("latin-1"),
+        "request": request_id(headers).decode("latin-1"),
         "method": method if len(calls) < 2 else f"{method} and {len(calls) - 1} more",
         "task": task if isinstance(task, str) else None,
         "status": reply.status,
