@@ -4,7 +4,6 @@
 sent the `Reply` or the `Broken` that came of it; it yields a `Pause` and is sent None.
 """
 
-import logging
 import random
 import time
 from collections.abc import Callable, Generator
@@ -14,10 +13,9 @@ from typing import Any
 from taskrpc.errors import TaskRpcError
 from taskrpc.wire.codecs import JSON
 
+from .contact import Contact
 from .request import Request
 from .retry import RetryPolicy
-
-logger = logging.getLogger("taskrpc.client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ Exchange = Generator[Attempt | Pause, Reply | Broken | None, Answer]
 
 
 def exchange(
-    url: str,
+    contact: Contact,
     body: bytes,
     server_wait: float,
     policy: RetryPolicy,
@@ -71,21 +69,22 @@ def exchange(
 ) -> Exchange:
     """Send `body` until it is answered or the policy's budget is used up.
 
-    Raises `TaskRpcError("unavailable")`, which names `url`, when no answer of the service could be had.
+    Raises `TaskRpcError("unavailable")`, which names the service's URL, when no answer of the service could be had.
     """
     attempt, failing_since = 1, None
     while True:
         outcome = yield Attempt(body, server_wait)
         assert outcome is not None
         if isinstance(outcome, Reply) and outcome.status not in policy.statuses:
-            return Answer(_decode(url, outcome), attempt > 1)
+            contact.made()
+            return Answer(_decode(contact.url, outcome), attempt > 1)
         failing_since = clock() if failing_since is None else failing_since
         elapsed = clock() - failing_since
         retry_after = outcome.retry_after if isinstance(outcome, Reply) else 0.0
         delay = policy.delay(attempt, elapsed, retry_after, random.random())
         if delay is None:
-            return Answer(_last_word(url, outcome, attempt, elapsed), attempt > 1)
-        logger.info("%s: %s; trying again in %.1f s", url, _phrase(outcome), delay)
+            return Answer(_last_word(contact.url, outcome, attempt, elapsed), attempt > 1)
+        contact.lost(_phrase(outcome))
         yield Pause(delay)
         attempt += 1
 

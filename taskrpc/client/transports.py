@@ -1,6 +1,8 @@
 """The two thin transports: they drive an exchange over HTTP, the one blocking, the other on an event loop."""
 
 import asyncio
+import logging
+import math
 import time
 from collections.abc import Awaitable, Iterable, Mapping
 from types import TracebackType
@@ -12,6 +14,7 @@ import httpx2
 from taskrpc.errors import TaskRpcError
 from taskrpc.wire.codecs import JSON
 
+from .contact import Contact
 from .exchange import Answer, Attempt, Broken, Exchange, Reply, exchange, read_batch, read_result
 from .methods import Methods
 from .request import Request
@@ -36,13 +39,15 @@ class _Endpoint:
             self.headers["x-api-key"] = api_key
         self._timeout = timeout
         self._retry = retry or RetryPolicy()
+        # A call that never gives up never raises either: then the log alone tells of an outage.
+        self._contact = Contact(self.url, logging.WARNING if math.isinf(self._retry.budget) else logging.INFO)
 
     def exchange_single(self, request: Request) -> Exchange:
-        return exchange(self.url, JSON.encode(request.to_wire()), request.server_wait, self._retry)
+        return exchange(self._contact, JSON.encode(request.to_wire()), request.server_wait, self._retry)
 
     def exchange_batch(self, requests: list[Request]) -> Exchange:
         body = JSON.encode([request.to_wire() for request in requests])
-        return exchange(self.url, body, sum(request.server_wait for request in requests), self._retry)
+        return exchange(self._contact, body, sum(request.server_wait for request in requests), self._retry)
 
     def timeouts(self, attempt: Attempt) -> httpx2.Timeout:
         return httpx2.Timeout(self._timeout + attempt.server_wait, connect=_CONNECT_TIMEOUT)

@@ -132,7 +132,14 @@ class Execution:
                 if _is_stale(refusal):
                     raise
                 ending = Failure.of(refusal)
+        self._log_failure(ending)
         await self._client.fail(self._id, self._exec_id, ending.error)
+
+    def _log_failure(self, failure: Failure) -> None:
+        error = failure.error
+        definition = self._handler.definition
+        logger.warning("task %s of %s failed: %s: %s", self._id, definition, error["type"], error["message"])
+        logger.debug("task %s of %s failed:\n%s", self._id, definition, error["traceback"])
 
     async def _release(self) -> None:
         """Hand the task back, so that another executor has it at once and not after its timeout."""

@@ -1,5 +1,6 @@
 """The pure parts of a call: when it is repeated, by what id the service knows it, how its answer is read."""
 
+import logging
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from taskrpc import TaskRpcError
+from taskrpc.client.contact import Contact
 from taskrpc.client.exchange import (
     Answer,
     Broken,
@@ -54,7 +56,7 @@ def play(course: Exchange, clock: Clock, respond: Callable[[int], Reply | Broken
 
 def run(respond: Callable[[int], Reply | Broken], policy: RetryPolicy | None = None) -> tuple[Answer, list[float]]:
     clock = Clock()
-    return play(exchange(URL, b"{}", 0, policy or RetryPolicy(), clock), clock, respond)
+    return play(exchange(Contact(URL), b"{}", 0, policy or RetryPolicy(), clock), clock, respond)
 
 
 def test_an_answered_call_is_sent_once() -> None:
@@ -101,7 +103,7 @@ def test_giving_up_names_the_address_and_the_reason() -> None:
 
 def test_the_budget_bounds_the_pauses() -> None:
     clock = Clock()
-    course = exchange(URL, b"{}", 0, RetryPolicy(budget=20.0), clock)
+    course = exchange(Contact(URL), b"{}", 0, RetryPolicy(budget=20.0), clock)
     with pytest.raises(TaskRpcError):
         play(course, clock, lambda attempt: Broken("reset"))
     assert 15.0 < clock.now <= 20.0
@@ -212,3 +214,23 @@ def test_a_batch_refused_as_a_whole_raises() -> None:
 def test_a_document_that_is_no_answer_is_told_apart(document: object) -> None:
     with pytest.raises(TaskRpcError, match="not an answer of the service"):
         read_result(Request("awf.task/status", {}), Answer(document, repeated=False))
+
+
+def test_an_outage_is_logged_once_however_many_calls_run_into_it(caplog: pytest.LogCaptureFixture) -> None:
+    contact = Contact(URL, logging.WARNING)
+    outcomes: dict[int, Reply | Broken] = {1: Broken("Connection refused"), 2: Reply(503, b"{}")}
+
+    def course() -> Exchange:
+        return exchange(contact, b"{}", 0, RetryPolicy(), Clock())
+
+    with caplog.at_level(logging.INFO, "taskrpc.client"):
+        calls = [course(), course()]
+        for call in calls:
+            next(call)
+            assert isinstance(call.send(Broken("Connection refused")), Pause)
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert caplog.messages == [f"{URL} is not available: Connection refused; trying until it is"]
+        play(course(), Clock(), lambda attempt: outcomes.get(attempt, OK))
+        play(course(), Clock(), lambda attempt: OK)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert caplog.messages[-1] == f"{URL} is available again"

@@ -1,6 +1,7 @@
 """What becomes of one task: its result or error, its reports, its stop, its loss to somebody else."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -44,6 +45,21 @@ def refuse(task: Task) -> None:
 
 def leave(task: Task) -> None:
     raise SystemExit("I am out of here\0")
+
+
+async def test_an_exception_is_logged(url: str, client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+    executor = Executor(url)
+    executor.task(DEFINITION)(divide_by_zero)
+    await client.definition_put(DEFINITION, SHORT)
+    with caplog.at_level(logging.DEBUG, "taskrpc.executor"):
+        async with serving(executor):
+            id = await create(client)
+            await done(client, id)
+    warning, trace = [record for record in caplog.records if id in record.getMessage()]
+    assert warning.levelname == "WARNING"
+    assert warning.getMessage() == f"task {id} of {DEFINITION} failed: ZeroDivisionError: division by zero"
+    assert trace.levelname == "DEBUG"
+    assert "return 1 / 0" in trace.getMessage()
 
 
 @both_kinds(divide_by_zero)
