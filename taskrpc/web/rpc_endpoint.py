@@ -57,8 +57,8 @@ def retry_after(error: TaskRpcError) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def request_id(headers: Headers) -> bytes:
-    """The request's `X-Request-Id`, cut to 100 bytes, or a new one, which the headers then have: it is echoed, and stands in
-    the log."""
+    """The request's `X-Request-Id`, cut to 100 bytes, or a new one, which the headers then have: it is echoed, and
+    stands in the log."""
     if not headers.get(b"x-request-id"):
         headers[b"x-request-id"] = serial_id().encode()
     return headers[b"x-request-id"][:100]
