@@ -102,14 +102,14 @@ class ServerProcess:
         async with connection(self.url) as wire:
             return (await wire.get("/health/ready")).body
 
-    async def waiting(self, *, polls: int = 0, results: int = 0) -> None:
+    async def waiting(self, *, polls: int = 0, results: int = 0, seconds: float = DEADLINE_SECONDS) -> None:
         """Waits until exactly so many callers wait for tasks, and for the ends of tasks."""
 
         async def as_many() -> bool:
             health = await self.health()
             return (health.get("waitingPolls"), health.get("waitingResults")) == (polls, results)
 
-        await until(as_many)
+        await until(as_many, seconds)
 
     def signal(self, number: signal.Signals) -> None:
         """Sends a signal; nothing happens if the process has ended."""

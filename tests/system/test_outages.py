@@ -157,7 +157,8 @@ async def test_calls_whose_connections_are_cut_are_carried_out_or_refused(own_ur
             await locks.reached(len(calls) + 3)
             assert await locks.cut_connections() >= len(calls)
         replies = [await wire.receive() for wire in wires]
-    assert [reply.status for reply in replies[:4]] == [200] * 4
+    for reply in replies[:4]:  # 504 where it took more than 5 s until they were cut
+        assert reply.status == 200 or (reply.status, reply.error["type"]) == (504, "outcome-unknown"), reply
     for reply in replies[4:]:
         assert_unavailable(reply)
 
