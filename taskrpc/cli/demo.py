@@ -74,6 +74,8 @@ def command(app: typer.Typer) -> None:
         names = input or [str(_SAMPLE / f"{name}.ndjson.gz") for name in _ORDER]
         inputs = [Input.of(name) for name in names]
         settings = read_settings(port=_free_port(port), data_dir=data_dir)
+        settings = settings.model_copy(update={"database_url": None})  # whatever the environment says
+
         logs.set_up("text", "warning")
         logging.getLogger("taskrpc.executor").setLevel(logging.ERROR)  # failed imports are told beside the bars
         try:

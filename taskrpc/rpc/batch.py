@@ -24,7 +24,7 @@ _NOT_CARRIED_OUT: Final[Resource] = {}
 MOST_ANSWERED_BYTES: Final = 32 * 2**20
 MOST_TOGETHER: Final = 100
 # Reading has few connections, and each of these may answer as much as a whole batch may.
-_TOGETHER: Final = {"status": 10, "result": 10, "list": 1, "poll": 1, "long-poll": 1}
+_TOGETHER: Final = {"status": 10, "result": 10, "list": 1, "poll": 10, "long-poll": 10}
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,3 +142,8 @@ def test_a_long_value_is_shown_shortened() -> None:
     assert shown({"a": 1}) == '{"a":1}'
     assert len(shown("x" * 1000)) <= 80
     assert shown(object()).startswith('"<object')
+
+
+def test_a_definition_has_a_largest_size() -> None:
+    with pytest.raises(TaskRpcError, match="A definition has at most 262144 bytes"):
+        parse_definition({"description": "x" * 2**18})
