@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.reaping import Reaping
@@ -132,8 +132,10 @@ def expected_of(model: Model, call: Call) -> View | Refused:
 
 EXECUTION: Final = st.sampled_from(["current"] * 6 + ["old", "foreign"])
 CALL_ID: Final = st.sampled_from(["none", "none", "new", "new", "last", "borrowed"])
-OF_EXECUTION: Final = st.sampled_from(["notify", "feedback", "success", "fail", "fail", "release", "start"])
-OF_USER: Final = st.sampled_from(["cancel", "stop", "stop", "retry"])
+EXECUTION_METHODS: Final = ("notify", "feedback", "success", "fail", "fail", "release", "start")
+OF_EXECUTION: Final = st.sampled_from(EXECUTION_METHODS)
+USER_METHODS: Final = ("cancel", "stop", "retry")
+OF_USER: Final = st.sampled_from(USER_METHODS)
 NUMBER: Final = st.integers(0, 1000)
 
 
@@ -178,7 +180,10 @@ class LifeCycle(RuleBasedStateMachine):
         name = {"success": "result", "fail": "error"}.get(method)
         return () if name is None or number % 3 == 0 else ((name, {"n": number}),)
 
-    def _of_execution(self, method: str, task_id: str, execution: str, call_id: str, number: int) -> Call:
+    def _call(self, method: str, task_id: str, execution: str, call_id: str, number: int) -> Call:
+        """A call about a task, of a user or of an execution."""
+        if method in USER_METHODS:
+            return Call(method, task_id, call_id=self._call_id(task_id, call_id))
         last = self.model.tasks[task_id].last
         if call_id == "last" and last is not None and last.exec_id is not None:
             return last  # the very same call again
@@ -194,6 +199,12 @@ class LifeCycle(RuleBasedStateMachine):
         version = int(resource["meta"]["versionId"])
         assert versions.setdefault(task.version, version) == version, "the version changes with the resource only"
         assert all((ours < task.version) == (theirs < version) for ours, theirs in versions.items())
+
+    @initialize(names=st.lists(st.sampled_from(sorted(DEFINITIONS)), min_size=2, max_size=5))
+    def begin(self, names: list[str]) -> None:
+        """No history without tasks, however few rules Hypothesis lets take part in it."""
+        for number, name in enumerate(names):
+            self.create(name, False, number, None, 0)
 
     @rule(
         name=st.sampled_from(sorted(DEFINITIONS)), again=st.booleans(), number=NUMBER,
@@ -243,30 +254,38 @@ class LifeCycle(RuleBasedStateMachine):
             self.model._hand_out(self.model.tasks[task["id"]], task["execId"], names, False)
             self._check_task(task["id"])
 
-    @precondition(lambda self: self.model.tasks)
-    @rule(methods=st.lists(OF_EXECUTION, min_size=1, max_size=4), number=NUMBER, execution=EXECUTION, call_id=CALL_ID)
+    @rule(
+        methods=st.lists(st.sampled_from([*EXECUTION_METHODS, "stop"]), min_size=1, max_size=6),
+        number=NUMBER, execution=EXECUTION, call_id=CALL_ID,
+    )  # fmt: skip
     def executor_works(self, methods: list[str], number: int, execution: str, call_id: str) -> None:
-        """An executor that does what makes sense for one execution, and then perhaps more than that."""
+        """An executor that does what makes sense for its tasks, and then perhaps more, or is asked to stop."""
+        task_id = self._running_task(number)
+        for turn, method in enumerate(methods, number):
+            if self.model.tasks[task_id].status not in RUNS and turn % 3:
+                task_id = self._running_task(turn)
+            if self.model.tasks[task_id].status == "requested" and turn % 5:
+                self._compare(turn, self._call("start", task_id, "current", call_id, turn))
+            self._compare(turn, self._call(method, task_id, execution, call_id, turn))
+
+    def _running_task(self, number: int) -> str:
+        """A task that is handed out; when there is none, one is polled for."""
         if not any(task.status in RUNS for task in self.model.tasks.values()):
             self.poll(sorted(DEFINITIONS), 1 + number % 3, number % 2 == 0, number)
-        task_id = self._task(number, *RUNS)
-        if self.model.tasks[task_id].status == "requested" and number % 5:
-            methods = ["start", *methods]
-        for method in methods:
-            self._compare(number, self._of_execution(method, task_id, execution, call_id, number))
+        return self._task(number, *RUNS)
 
     @precondition(lambda self: self.model.tasks)
     @rule(method=OF_EXECUTION, number=NUMBER, execution=EXECUTION, call_id=CALL_ID)
     def executor_errs(self, method: str, number: int, execution: str, call_id: str) -> None:
         task_id = self._task(number)
-        self._compare(number, self._of_execution(method, task_id, execution, call_id, number))
+        self._compare(number, self._call(method, task_id, execution, call_id, number))
 
     @precondition(lambda self: self.model.tasks)
     @rule(method=OF_USER, number=NUMBER, call_id=CALL_ID)
     def user_interferes(self, method: str, number: int, call_id: str) -> None:
         statuses = ("done",) if method == "retry" else RUNS
         task_id = self._task(number, *(statuses if number % 4 else ()))
-        self._compare(number, Call(method, task_id, call_id=self._call_id(task_id, call_id)))
+        self._compare(number, self._call(method, task_id, "current", call_id, number))
 
     @rule(method=OF_USER)
     def call_about_nothing(self, method: str) -> None:
@@ -281,17 +300,13 @@ class LifeCycle(RuleBasedStateMachine):
 
     @precondition(lambda self: self.model.tasks)
     @rule(
-        methods=st.lists(st.one_of(OF_EXECUTION, OF_USER), min_size=2, max_size=3), number=NUMBER, call_id=CALL_ID,
+        methods=st.lists(st.sampled_from([*EXECUTION_METHODS, *USER_METHODS]), min_size=2, max_size=3),
+        number=NUMBER, call_id=CALL_ID,
     )  # fmt: skip
     def race_of_calls(self, methods: list[str], number: int, call_id: str) -> None:
         """Calls at the same time on two servers: their answers are those of some order."""
         task_id = self._task(number, *RUNS)
-        calls = [
-            Call(method, task_id, call_id=self._call_id(task_id, call_id))
-            if method in ("cancel", "stop", "retry")
-            else self._of_execution(method, task_id, "current", call_id, number)
-            for method in methods
-        ]
+        calls = [self._call(method, task_id, "current", call_id, number) for method in methods]
 
         async def race() -> list[View | Refused]:
             return await asyncio.gather(*(self.world.answer(n % 2, call) for n, call in enumerate(calls)))
