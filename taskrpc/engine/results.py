@@ -1,10 +1,10 @@
 """Waiting for the end of tasks: callers stand in memory, and cost no connection."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from taskrpc.engine.caller import Caller
 from taskrpc.store.database import Database
 
 SLOW_POLL_SECONDS: Final = 1.0
@@ -28,21 +28,24 @@ class Results:
         """How many callers wait."""
         return sum(len(futures) for futures in self._waiting.values())
 
-    async def wait(self, task_id: str, seconds: float, caller: Caller) -> None:
-        """Returns when the task may be done, the time is over, the caller is gone, or the server stops."""
-        if self._draining:
-            return
-        future = asyncio.get_running_loop().create_future()
+    @contextlib.contextmanager
+    def expected(self, task_id: str) -> Iterator["asyncio.Future[None]"]:
+        """A future that is done when the task ends from now on, or when the server stops.
+
+        Whoever looks at the task within the block misses no end: it was before the look, or is told.
+        """
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(task_id, set()).add(future)
+        if self._draining:
+            future.set_result(None)
         for react in self._on_waiting:
             react()
         try:
-            await asyncio.wait((future, caller.watch()), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            yield future
         finally:
-            waiting = self._waiting.get(task_id, set())
-            waiting.discard(future)
-            if not waiting:
-                self._waiting.pop(task_id, None)
+            self._waiting[task_id].discard(future)
+            if not self._waiting[task_id]:
+                del self._waiting[task_id]
 
     def ended(self, ids: Iterable[str]) -> None:
         """These tasks are done: whoever waits for them goes on."""

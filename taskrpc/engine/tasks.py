@@ -1,5 +1,6 @@
 """Use cases of tasks: each is one element of one flush, and what goes around it."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -132,10 +133,13 @@ class Tasks:
 
     async def result(self, task_id: str, seconds: float, caller: Caller) -> Row:
         """The task when it is done, or as it is after `seconds`."""
-        row = await self.row(task_id)
-        if row["status"] == "done" or seconds <= 0:
-            return row
-        await self._results.wait(task_id, seconds, caller)
+        if seconds <= 0:
+            return await self.row(task_id)
+        with self._results.expected(task_id) as ended:
+            row = await self.row(task_id)
+            if row["status"] == "done":
+                return row
+            await asyncio.wait((ended, caller.watch()), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         return await self.row(task_id)
 
 

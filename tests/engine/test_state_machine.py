@@ -147,6 +147,7 @@ class LifeCycle(RuleBasedStateMachine):
         self.world = world
         self.model = Model(DEFINITIONS)
         self.versions: dict[str, dict[int, int]] = {}
+        self.sent: dict[str, Call] = {}
         self.numbers = itertools.count()
         world.run(world.forget())
 
@@ -164,12 +165,10 @@ class LifeCycle(RuleBasedStateMachine):
         return others[number % len(others)] if others and choice != "foreign" else "not-an-execution"
 
     def _call_id(self, task_id: str, choice: str) -> str | None:
-        last = self.model.tasks[task_id].last
         if choice == "none":
             return None
-        if choice in ("last", "borrowed") and last is not None and last.call_id is not None:
-            return last.call_id
-        return f"call-{next(self.numbers)}"
+        sent = self.sent.get(task_id)
+        return sent.call_id if choice == "borrowed" and sent is not None else f"call-{next(self.numbers)}"
 
     def _params(self, method: str, number: int) -> tuple[tuple[str, Any], ...]:
         if method == "notify":
@@ -182,11 +181,10 @@ class LifeCycle(RuleBasedStateMachine):
 
     def _call(self, method: str, task_id: str, execution: str, call_id: str, number: int) -> Call:
         """A call about a task, of a user or of an execution."""
+        if call_id == "last" and task_id in self.sent:
+            return self.sent[task_id]  # the very same call again, whatever has happened since
         if method in USER_METHODS:
             return Call(method, task_id, call_id=self._call_id(task_id, call_id))
-        last = self.model.tasks[task_id].last
-        if call_id == "last" and last is not None and last.exec_id is not None:
-            return last  # the very same call again
         exec_id = self._exec_id(task_id, execution, number)
         return Call(method, task_id, exec_id, self._call_id(task_id, call_id), self._params(method, number))
 
@@ -293,6 +291,7 @@ class LifeCycle(RuleBasedStateMachine):
         assert same(seen, Refused("task-not-found"))
 
     def _compare(self, number: int, call: Call) -> None:
+        self.sent[call.task_id] = call
         seen = self.world.run(self.world.answer(number % 2, call))
         expected = expected_of(self.model, call)
         assert same(seen, expected), (call, seen, expected)
