@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parent.parent
-PYTEST: Final = (sys.executable, "-m", "pytest", "-n", str(os.cpu_count() or 1))
+PYTEST: Final = (sys.executable, "-m", "pytest", "--tb=native", "-n", str(os.cpu_count() or 1))
 # What decides is covered to the last branch; these tests run in this process and so can be measured.
 COVERED: Final = ("taskrpc/core", "taskrpc/wire", "taskrpc/rpc")
 COVERING: Final = ("tests/unit", "tests/rpc", "tests/contract", "tests/web")
