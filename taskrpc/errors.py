@@ -4,8 +4,8 @@ Every refusal, wherever it is decided, is a `TaskRpcError`: a stable kebab-case 
 for a person, and optional `data`. docs/protocol.md lists the types for people who write clients.
 """
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 HTTP_STATUS: Final[Mapping[str, int]] = {
     "unparsable-body": 400,
@@ -63,6 +63,31 @@ class TaskRpcError(Exception):
         return wire
 
 
+class Mistake(NamedTuple):
+    """One wrong value: `path` is dotted, from the params' top."""
+
+    path: str
+    message: str
+
+
+MOST_MISTAKES: Final = 20
+
+
 def invalid_params(path: str, message: str) -> TaskRpcError:
     """`invalid-params` for one wrong value; `path` is dotted, from the params' top."""
-    return TaskRpcError("invalid-params", f"{path}: {message}", {"errors": [{"path": path, "message": message}]})
+    return invalid_params_of([Mistake(path, message)])
+
+
+def invalid_params_of(mistakes: Sequence[Mistake]) -> TaskRpcError:
+    """`invalid-params` that lists mistakes, MOST_MISTAKES at most; there has to be one."""
+    first = mistakes[0]
+    errors = [mistake._asdict() for mistake in mistakes[:MOST_MISTAKES]]
+    return TaskRpcError("invalid-params", f"{first.path}: {first.message}", {"errors": errors})
+
+
+def mistakes_of(refusal: TaskRpcError, path: str) -> list[Mistake]:
+    """The mistakes that an `invalid-params` lists; of another error its message, for the value at `path`."""
+    listed = (refusal.data or {}).get("errors")
+    if refusal.type != "invalid-params" or not isinstance(listed, list):
+        return [Mistake(path, refusal.message)]
+    return [Mistake(**each) for each in listed]

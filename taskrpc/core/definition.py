@@ -14,12 +14,15 @@ from pydantic import (
     StrictInt,
     StrictStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from taskrpc.core.schema import Schema, compile_schema
-from taskrpc.errors import TaskRpcError
+from taskrpc.errors import MOST_MISTAKES, Mistake, TaskRpcError, invalid_params_of
 
+Kind = Literal["task", "workflow"]
 TEN_YEARS_MS: Final = 315_360_000_000
 Milliseconds = Annotated[StrictInt, Field(ge=0, le=TEN_YEARS_MS)]
 Limit = Annotated[StrictInt, Field(ge=0, le=1_000_000_000)]
@@ -45,6 +48,9 @@ def _step_of_path(step: object) -> object:
     return step
 
 
+# Decisions are short and cost nothing but their executor's time: they are tried more often, and sooner.
+_DEFAULTS_OF_WORKFLOWS: Final[Mapping[str, int]] = {"allowedRetryCount": 10, "retryDelay": 1000}
+
 PathStep = Annotated[str | int, BeforeValidator(_step_of_path)]
 
 
@@ -53,7 +59,7 @@ class DefinitionSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["task", "workflow"] = "task"
+    kind: Kind = "task"
     description: StrictStr | None = None
     requestedToStartTimeout: Annotated[StrictInt, Field(ge=1, le=TEN_YEARS_MS)] = 10_000
     inProgressTimeout: Annotated[StrictInt, Field(ge=1, le=TEN_YEARS_MS)] = 120_000
@@ -70,6 +76,18 @@ class DefinitionSpec(BaseModel):
     result: Any = None
     error: Any = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_the_defaults_of_its_kind(cls, fields: dict[str, object]) -> dict[str, object]:
+        return {**_DEFAULTS_OF_WORKFLOWS, **fields} if fields.get("kind") == "workflow" else fields
+
+    @field_validator("concurrencyLimit", "concurrencyPath", "queueLimit")
+    @classmethod
+    def _limits_tasks(cls, limit: object, info: ValidationInfo) -> object:
+        if limit is not None and info.data.get("kind") == "workflow":
+            raise ValueError("a workflow has no limit; give it to the definitions of the tasks that it starts")
+        return limit
+
     @field_validator("params", "result", "error")
     @classmethod
     def _is_a_schema(cls, document: object) -> object:
@@ -81,7 +99,10 @@ class DefinitionSpec(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """One revision of a definition, ready for use. Revision 0 are the defaults, for names that nobody defined."""
+    """One revision of a definition, ready for use.
+
+    Revisions 0 and -1 are the defaults, for tasks and workflows of names that nobody defined.
+    """
 
     name: str
     rev: int
@@ -132,12 +153,12 @@ def _step(value: object, step: str | int) -> object:
     return None
 
 
-def default_definition(name: str) -> Definition:
-    """What holds for tasks of a name that has no definition."""
-    return Definition(name, 0, _DEFAULTS)
+def default_definition(name: str, kind: Kind = "task") -> Definition:
+    """What holds for tasks, or workflows, of a name that has no definition."""
+    return Definition(name, *_DEFAULTS[kind])
 
 
-_DEFAULTS: Final = DefinitionSpec()
+_DEFAULTS: Final = {"task": (0, DefinitionSpec()), "workflow": (-1, DefinitionSpec(kind="workflow"))}
 
 
 LARGEST_DEFINITION: Final = 256 * 1024
@@ -169,10 +190,15 @@ _EXPECTED: Final = {
 
 
 def invalid(error: ValidationError) -> TaskRpcError:
-    """`invalid-params` with every mistake that pydantic found: a dotted path and a sentence that names the value."""
-    errors = []
-    for mistake in error.errors(include_url=False, include_context=False)[:20]:
-        path = ".".join(str(part) for part in mistake["loc"]) or "params"
+    """`invalid-params` with every mistake that pydantic found."""
+    return invalid_params_of(mistakes(error))
+
+
+def mistakes(error: ValidationError, below: str = "") -> list[Mistake]:
+    """What pydantic found, each with a dotted path (under `below`) and a sentence that names the value."""
+    found = []
+    for mistake in error.errors(include_url=False, include_context=False)[:MOST_MISTAKES]:
+        path = ".".join(str(part) for part in (below, *mistake["loc"]) if part != "") or "params"
         match mistake["type"]:
             case "extra_forbidden":
                 message = "is not known here"
@@ -182,9 +208,8 @@ def invalid(error: ValidationError) -> TaskRpcError:
                 message = mistake["msg"].removeprefix("Value error, ")
             case type:
                 message = f"{_EXPECTED.get(type, mistake['msg'])}, not {shown(mistake['input'])}"
-        errors.append({"path": path, "message": message})
-    first = errors[0]
-    return TaskRpcError("invalid-params", f"{first['path']}: {first['message']}", {"errors": errors})
+        found.append(Mistake(path, message))
+    return found
 
 
 def shown(value: object) -> str:

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final, NoReturn
 from urllib.parse import unquote
 
 import jsonschema_rs
 import orjson
 
-from taskrpc.errors import TaskRpcError
+from taskrpc.errors import MOST_MISTAKES, Mistake, invalid_params_of
 
-_MOST_ERRORS: Final = 20
 _MOST_PARTS: Final = 5000
 _DEEPEST_REFERENCES: Final = 50
 
@@ -98,14 +98,12 @@ class Schema:
             value = value | {key: default for key, default in self._defaults.items() if key not in value}
         if self._validator.is_valid(value):
             return value
-        errors = []
-        for error in self._validator.iter_errors(value):
-            path = ".".join([name, *(str(part) for part in error.instance_path)])
-            errors.append({"path": path, "message": _shortened(error.message)})
-            if len(errors) == _MOST_ERRORS:
-                break
-        first = errors[0]
-        raise TaskRpcError("invalid-params", f"{first['path']}: {first['message']}", {"errors": errors})
+        raise invalid_params_of(
+            [
+                Mistake(".".join([name, *(str(part) for part in error.instance_path)]), _shortened(error.message))
+                for error in islice(self._validator.iter_errors(value), MOST_MISTAKES)
+            ]
+        )
 
 
 def _shortened(message: str) -> str:

@@ -147,3 +147,24 @@ def test_a_long_value_is_shown_shortened() -> None:
 def test_a_definition_has_a_largest_size() -> None:
     with pytest.raises(TaskRpcError, match="A definition has at most 262144 bytes"):
         parse_definition({"description": "x" * 2**18})
+
+
+def test_decisions_are_tried_more_often_and_sooner_unless_their_definition_says_otherwise() -> None:
+    spec = parse_definition({"kind": "workflow"})
+    assert (spec.allowedRetryCount, spec.retryDelay) == (10, 1000)
+    spec = parse_definition({"kind": "workflow", "allowedRetryCount": 3, "retryDelay": None})
+    assert (spec.allowedRetryCount, spec.retryDelay) == (3, 1000)
+    assert parse_definition({"kind": "task"}).allowedRetryCount == 2
+
+
+def test_the_defaults_of_tasks_and_of_workflows_are_revisions_of_their_own() -> None:
+    task, workflow = default_definition("a"), default_definition("a", "workflow")
+    assert (task.name, task.rev, task.spec.kind, task.spec.retryDelay) == ("a", 0, "task", 10_000)
+    assert (workflow.name, workflow.rev, workflow.spec.kind, workflow.spec.retryDelay) == ("a", -1, "workflow", 1_000)
+
+
+@pytest.mark.parametrize("limit", [{"concurrencyLimit": 0}, {"queueLimit": 1}, {"concurrencyPath": ["label"]}])
+def test_a_workflow_has_no_limits_of_its_own(limit: dict[str, object]) -> None:
+    (field,) = limit
+    message = "a workflow has no limit; give it to the definitions of the tasks that it starts"
+    assert _errors(kind="workflow", **limit) == {field: message}
