@@ -6,7 +6,7 @@ docs/states.md draws the same edges, and the SQL statements name theirs in a com
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, Literal
 
 from taskrpc.errors import TaskRpcError
 
@@ -41,9 +41,31 @@ EDGES: Final = frozenset(
     }
 )
 
-ALLOWED_FROM: Final[Mapping[str, frozenset[str]]] = {
-    call: frozenset(before for before, what, _ in EDGES if what == call) for call in {what for _, what, _ in EDGES}
-}
+# The same for workflows; here "created" is also the status of one that waits for its executeAt.
+WORKFLOW_EDGES: Final = frozenset(
+    {
+        ("created", "create", "created"),
+        ("created", "create", "in-progress"),
+        ("created", "due", "in-progress"),
+        ("in-progress", "complete-workflow", "done"),
+        ("in-progress", "fail", "done"),
+        ("in-progress", "unknown-error", "done"),
+        ("in-progress", "decision-failed", "done"),
+        ("in-progress", "nothing-left-to-do", "done"),
+        *((status, "cancel", "done") for status in ("created", "in-progress")),
+        *((status, "dropped", "done") for status in ("created", "in-progress")),
+    }
+)
+
+
+def _allowed_from(edges: frozenset[tuple[str, str, str]]) -> Mapping[str, frozenset[str]]:
+    return {
+        call: frozenset(before for before, what, _ in edges if what == call) for call in {what for _, what, _ in edges}
+    }
+
+
+ALLOWED_FROM: Final = _allowed_from(EDGES)
+_ALLOWED: Final = {"task": ALLOWED_FROM, "workflow": _allowed_from(WORKFLOW_EDGES)}
 
 _HAS_EXECUTION: Final = frozenset({"requested", "in-progress", "done"})
 
@@ -52,7 +74,8 @@ _HAS_EXECUTION: Final = frozenset({"requested", "in-progress", "done"})
 class Call:
     """A call about one task: `name` as in EDGES, `exec_id` where the call belongs to an execution.
 
-    `call_id` is the client's, or one that the server made (`own_call_id` false).
+    `call_id` is the client's, or one that the server made (`own_call_id` false). `kind` is workflow for one about a
+    workflow, of which there is only cancel.
     """
 
     name: str
@@ -60,6 +83,7 @@ class Call:
     call_id: str
     own_call_id: bool
     exec_id: str | None = None
+    kind: Literal["task", "workflow"] = "task"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +118,8 @@ def _wrong_status(call: Call, task: Seen) -> TaskRpcError:
     data = {"status": task.status} | ({"outcome": task.outcome} if task.outcome else {})
     now = f"{task.status} ({task.outcome})" if task.outcome else task.status
     if call.name in ("cancel", "stop"):
-        return TaskRpcError("task-has-been-done", f"Task {call.task_id} is done already: {task.outcome}", data)
+        subject = f"{call.kind.capitalize()} {call.task_id}"
+        return TaskRpcError(f"{call.kind}-has-been-done", f"{subject} is done already: {task.outcome}", data)
     allowed = " or ".join(sorted(ALLOWED_FROM[call.name]))
     if call.name == "retry":
         allowed = "done with outcome failed or canceled"
@@ -110,7 +135,7 @@ def judge(call: Call, task: Seen | None) -> Verdict:
     row was locked or changed under the statement: the call belongs into the next one. Raises TaskRpcError.
     """
     if task is None:
-        raise not_found(call.task_id)
+        raise not_found(call.task_id, call.kind)
     if _is_repeat(call, task):
         return Verdict.REPEAT
     current = task.exec_id if task.status in _HAS_EXECUTION else None
@@ -120,16 +145,16 @@ def judge(call: Call, task: Seen | None) -> Verdict:
             f"execId {call.exec_id[:80]} is not the current execution of task {call.task_id}",
             {"status": task.status},
         )
-    if task.status not in ALLOWED_FROM[call.name]:
+    if task.status not in _ALLOWED[call.kind][call.name]:
         raise _wrong_status(call, task)
     if call.name == "retry" and task.outcome == "succeeded":
         raise _wrong_status(call, task)
     return Verdict.FITS
 
 
-def not_found(task_id: str) -> TaskRpcError:
-    """`task-not-found`, with the id that was asked for."""
-    return TaskRpcError("task-not-found", f"There is no task {task_id[:80]!r}")
+def not_found(task_id: str, kind: str = "task") -> TaskRpcError:
+    """`task-not-found` or `workflow-not-found`, with the id that was asked for."""
+    return TaskRpcError(f"{kind}-not-found", f"There is no {kind} {task_id[:80]!r}")
 
 
 def phase(status: str, outcome: str | None, stop_requested: bool) -> str:

@@ -39,7 +39,7 @@ def _meta(row: Row) -> Resource:
 
 
 def task_resource(row: Row) -> Resource:
-    """The resource of a row of the table task (and `run_timeout` of its definition where the task is in progress)."""
+    """The resource of a row of the table task (and `run_timeout` of its definition where a task is in progress)."""
     status: str = row["status"]
     kind: str = row["kind"]
     resource: Resource = {"id": row["id"], "resourceType": resource_type(kind), "status": status}
@@ -59,7 +59,7 @@ def task_resource(row: Row) -> Resource:
         resource["priority"] = -row["rank"]
     if row["execute_at"] is not None:
         resource["executeAt"] = format_time(row["execute_at"])
-    if status == "in-progress":
+    if status == "in-progress" and kind != "workflow":
         resource["inProgressTimeout"] = row["run_timeout"]
         resource["inProgressTimeoutAt"] = format_time(row["lease_at"])
     for key, column in _DOCUMENTS:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from taskrpc.core.model import Row
 from taskrpc.errors import TaskRpcError
@@ -15,7 +16,10 @@ from taskrpc.store.statements import SQL
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """One task to be created. `params` and `requester` are JSON texts; `rev` is the revision it was checked against."""
+    """One task to be created. `params` and `requester` are JSON texts; `rev` is the revision it was checked against.
+
+    `parent_id` is the workflow that starts it.
+    """
 
     id: str
     name: str
@@ -29,6 +33,7 @@ class NewTask:
     gate_value: str | None = None
     gate: str | None = None
     queue_gate: str | None = None
+    parent_id: str | None = None
 
     @property
     def key(self) -> str:
@@ -57,6 +62,15 @@ class Exists:
     row: Row
 
 
+class New(Protocol):
+    """What is to be created: a task or a workflow."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def call_id(self) -> str: ...
+
+
 class OutdatedDefinition:
     """The definition has a newer revision than the one that the element was checked against."""
 
@@ -64,7 +78,8 @@ class OutdatedDefinition:
 Outcome = Created | Exists | OutdatedDefinition | TaskRpcError | Again
 
 
-def _arrays(tasks: Sequence[NewTask]) -> list[object]:
+def task_arrays(tasks: Sequence[NewTask]) -> list[object]:
+    """The arguments of create."""
     return [
         [t.id for t in tasks],
         [t.name for t in tasks],
@@ -79,6 +94,7 @@ def _arrays(tasks: Sequence[NewTask]) -> list[object]:
         [t.call_id for t in tasks],
         [t.params for t in tasks],
         [len((t.params or "").encode()) for t in tasks],
+        [t.parent_id for t in tasks],
     ]
 
 
@@ -95,12 +111,12 @@ class Creations:
         limited = [task for task in tasks if task.is_limited]
         found: dict[str, Outcome] = {}
         if free:
-            found |= self._created(await self._database.fetch("create", *_arrays(free)))
+            found |= self._created(await self._database.fetch("create", *task_arrays(free)))
         if limited:
             found |= await self._create_limited(limited)
         missing = [task for task in tasks if task.id not in found]
         if missing:
-            found |= await self._explain(missing)
+            found |= await explain(self._database, missing)
         return [found[task.id] for task in tasks]
 
     def _created(self, rows: Sequence[Record]) -> dict[str, Outcome]:
@@ -108,30 +124,30 @@ class Creations:
         return {row["id"]: Created(row) for row in rows}
 
     async def _create_limited(self, tasks: Sequence[NewTask]) -> dict[str, Outcome]:
-        needed = {task.gate: (task.name, False) for task in tasks if task.gate is not None}
-        needed |= {task.queue_gate: (task.name, True) for task in tasks if task.queue_gate is not None}
+        needed = gates.needed((task.name, task.gate, task.queue_gate) for task in tasks)
         async with self._database.connection() as connection, connection.transaction():
             await connection.execute(SQL["hold_definitions"])
             locked = await gates.open_gates(connection, needed)
             taken = {row["id"] for row in await connection.fetch(SQL["tasks_by_id"], [t.id for t in tasks])}
             refused = gates.refuse_over_limit([(t.id, t.queue_gate) for t in tasks if t.id not in taken], locked)
-            rows = await connection.fetch(SQL["create"], *_arrays([t for t in tasks if t.id not in refused]))
+            rows = await connection.fetch(SQL["create"], *task_arrays([t for t in tasks if t.id not in refused]))
             booked = gates.changes({**row, "status_before": "done"} for row in rows)
             admitted = await gates.settle(connection, booked)
         self._signals.queued(admitted)
         return self._created(rows) | refused
 
-    async def _explain(self, tasks: Sequence[NewTask]) -> dict[str, Outcome]:
-        """Why tasks were not created: their ids are taken (perhaps by this very call), or their definition changed."""
-        rows = await self._database.fetch("tasks_by_id", [task.id for task in tasks])
-        existing = {row["id"]: row for row in rows}
-        outcomes: dict[str, Outcome] = {}
-        for task in tasks:
-            row = existing.get(task.id)
-            if row is None:
-                outcomes[task.id] = OutdatedDefinition()
-            elif row["create_id"] == task.call_id:
-                outcomes[task.id] = Created(row)
-            else:
-                outcomes[task.id] = Exists(row)
-        return outcomes
+
+async def explain(database: Database, elements: Sequence[New]) -> dict[str, Outcome]:
+    """Why elements were not created: their ids are taken (perhaps by this very call), or their definition changed."""
+    rows = await database.fetch("tasks_by_id", [element.id for element in elements])
+    existing = {row["id"]: row for row in rows}
+    outcomes: dict[str, Outcome] = {}
+    for element in elements:
+        row = existing.get(element.id)
+        if row is None:
+            outcomes[element.id] = OutdatedDefinition()
+        elif row["create_id"] == element.call_id:
+            outcomes[element.id] = Created(row)
+        else:
+            outcomes[element.id] = Exists(row)
+    return outcomes

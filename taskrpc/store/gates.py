@@ -37,14 +37,24 @@ def changes(rows: Iterable[Mapping[str, Any]]) -> Counter[str]:
     return booked
 
 
-async def open_gates(connection: Connection, needed: Mapping[str, tuple[str, bool]]) -> list[Record]:
+def needed(wanting: Iterable[tuple[str, str | None, str | None]]) -> dict[str, tuple[str, bool]]:
+    """What `open_gates` has to open for tasks: `wanting` are their definitions' names, gates and queue gates."""
+    keys: dict[str, tuple[str, bool]] = {}
+    for name, gate, queue_gate in wanting:
+        keys |= {key: (name, key == queue_gate) for key in (gate, queue_gate) if key is not None}
+    return keys
+
+
+async def open_gates(connection: Connection, wanted: Mapping[str, tuple[str, bool]]) -> list[Record]:
     """Makes and locks gates inside the caller's transaction, which holds the definitions.
 
-    `needed` maps keys to the definition's name and whether the key counts its queue. A definition that lost its limit
+    `wanted` maps keys to the definition's name and whether the key counts its queue. A definition that lost its limit
     meanwhile gets no gate.
     """
-    keys = sorted(needed)
-    names, counting = [needed[key][0] for key in keys], [needed[key][1] for key in keys]
+    if not wanted:
+        return []
+    keys = sorted(wanted)
+    names, counting = [wanted[key][0] for key in keys], [wanted[key][1] for key in keys]
     rows: list[Record] = await connection.fetch(SQL["open_gates"], keys, names, counting)
     return rows
 

@@ -8,6 +8,7 @@ from taskrpc.store.gates import Queue
 OnQueued = Callable[[Sequence[Queue]], None]
 OnEnded = Callable[[Sequence[str]], None]
 OnDue = Callable[[float], None]
+OnReported = Callable[[Sequence[str]], None]
 
 
 class Signals:
@@ -17,6 +18,7 @@ class Signals:
         self._on_queued: list[OnQueued] = []
         self._on_ended: list[OnEnded] = []
         self._on_due: list[OnDue] = []
+        self._on_reported: list[OnReported] = []
 
     def subscribe(self, on_queued: OnQueued, on_ended: OnEnded) -> None:
         """Has the queues that got tasks, and the ids of tasks that are done, told from now on."""
@@ -26,6 +28,16 @@ class Signals:
     def subscribe_due(self, on_due: OnDue) -> None:
         """Has it told in how many seconds, by the database's clock, a task that waits will be due."""
         self._on_due.append(on_due)
+
+    def subscribe_reported(self, on_reported: OnReported) -> None:
+        """Has the ids of workflows told that have something new in their inbox."""
+        self._on_reported.append(on_reported)
+
+    def reported(self, workflow_ids: Sequence[str]) -> None:
+        """Something was put into the inboxes of these workflows."""
+        if workflow_ids:
+            for react in self._on_reported:
+                react(workflow_ids)
 
     def queued(self, queues: Sequence[Queue]) -> None:
         """Tasks of these queues may be claimed now."""
@@ -42,8 +54,14 @@ class Signals:
     def changed(self, rows: Sequence[Any]) -> None:
         """Tells what changed rows of the table task mean."""
         self.queued([(row["kind"], row["name"]) for row in rows if row["queued"]])
-        self.ended([row["id"] for row in rows if row["status"] == "done"])
-        waits = [row["wake_at"] - row["updated_at"] for row in rows if row["status"] == "waiting"]
+        done = [row for row in rows if row["status"] == "done"]
+        self.ended([row["id"] for row in done])
+        parents = {row["parent_id"] for row in done if row["parent_id"] is not None}
+        workflows = [row for row in rows if row["kind"] == "workflow"]
+        ended = {row["id"] for row in workflows if row["status"] == "done" and row.get("leaves_open", True)}
+        begun = {row["id"] for row in workflows if row["status"] != "done" and row.get("status_before") == "created"}
+        self.reported([*parents, *ended, *begun])
+        waits = [row["wake_at"] - row["updated_at"] for row in rows if row["status"] in ("waiting", "created")]
         if waits:
             for react in self._on_due:
                 react(min(waits).total_seconds())

@@ -37,7 +37,11 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """An element that changed nothing for a reason that the row does not show: `schema` or `too-large`."""
+    """An element that changed nothing for a reason that the row does not show.
+
+    `schema`: its document was not checked; `too-large`; `decision`: the call is for other tasks, or comes another way;
+    `workflow-done`: the task belongs to a workflow that is done.
+    """
 
     name: str
     row: Row
@@ -120,8 +124,7 @@ class Transitions:
         """
         await connection.execute(SQL["hold_definitions"])
         rows = await connection.fetch(SQL["lock_retries"], [element.key for element in elements])
-        needed = {row["gate"]: (row["name"], False) for row in rows if row["gate"] is not None}
-        needed |= {row["queue_gate"]: (row["name"], True) for row in rows if row["queue_gate"] is not None}
+        needed = gates.needed((row["name"], row["gate"], row["queue_gate"]) for row in rows)
         opened = await gates.open_gates(connection, needed)
         skipped = {element.key for element in elements} - {row["id"] for row in rows}
         full = gates.refuse_over_limit([(row["id"], row["queue_gate"]) for row in rows], opened)
@@ -146,6 +149,14 @@ class Transitions:
 def _outcome(call: Call, row: Record | None) -> Outcome:
     if row is not None and row["applied"]:
         return Done(row)
+    judged = judge_row(call, row)
+    if not isinstance(judged, Again) or row is None or row["obstacle"] is None:
+        return judged
+    return Obstacle(row["obstacle"], row)
+
+
+def judge_row(call: Call, row: Row | None) -> Done | TaskRpcError | Again:
+    """What a call is that changed nothing: a repeat, refused, or one that fits and belongs into the next flush."""
     seen = None
     if row is not None:
         seen = Seen(row["status"], row["outcome"], row["exec_id"], row["call"], row["call_id"])
@@ -155,6 +166,4 @@ def _outcome(call: Call, row: Record | None) -> Outcome:
         return refusal
     if row is not None and verdict is Verdict.REPEAT:
         return Done(answered_row(row), repeated=True)
-    if row is not None and row["obstacle"] is not None:
-        return Obstacle(row["obstacle"], row)
     return AGAIN

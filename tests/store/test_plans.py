@@ -55,6 +55,32 @@ update taskrpc.pulse set at = 'infinity', resumed_at = '-infinity';
 insert into taskrpc.log (task_id, kind, at, action, status_before, status_after)
 select id, 'task', created_at, 'awf.task/create-and-execute', 'created', 'ready' from taskrpc.task;
 """
+# 10,000 workflows, each with a decision and four activities. Every second is in progress and has three events in its
+# inbox, every fourth with its decision open; every tenth is done and has left its activities open.
+FILL_WORKFLOWS: Final = """
+insert into taskrpc.task (
+    id, kind, name, rev, status, outcome, rank, wake_at, drop_at, expire_at, created_at, updated_at)
+select 'w' || n, 'workflow', 'f' || n % 20, -1,
+    case when n % 100 = 1 then 'created' when n % 2 = 0 then 'in-progress' else 'done' end,
+    case when n % 2 = 1 and n % 100 <> 1 then 'succeeded' end, 0,
+    case when n % 100 = 1 then at end, case when n % 200 = 0 then at end,
+    case when n % 2 = 1 and n % 100 <> 1 then at end, at, at
+from generate_series(1, 10000) n
+cross join lateral (select taskrpc.now() + (n % 2003 - 1000) * interval '1 second' as at) t;
+
+insert into taskrpc.task (id, kind, name, rev, status, outcome, rank, expire_at, created_at, updated_at, exec_id,
+    parent_id, open_in, label)
+select 'w' || n || '-' || c, case c when 0 then 'decision' else 'task' end,
+    case c when 0 then 'f' || n % 20 else 'd1' end, case c when 0 then -1 else 0 end,
+    case when open then 'in-progress' else 'done' end,
+    case when not open then 'succeeded' end, 0, case when not open then taskrpc.now() end, taskrpc.now(), taskrpc.now(),
+    'exec-w' || n || '-' || c, 'w' || n, case when open then 'w' || n end, c
+from generate_series(1, 10000) n, generate_series(0, 4) c
+cross join lateral (select case c when 0 then n % 4 = 0 else c < 3 and n % 2 = 0 or n % 10 = 5 end as open) o;
+
+insert into taskrpc.event (workflow_id, kind, subject)
+select 'w' || n, 'task-completed', 'w' || n || '-' || c from generate_series(2, 10000, 2) n, generate_series(2, 4) c;
+"""
 MOVED_CLOCK: Final = """
 create table taskrpc.test_clock (at timestamptz); insert into taskrpc.test_clock values (pg_catalog.now());
 create or replace function taskrpc.now() returns timestamptz language sql stable parallel safe
@@ -116,8 +142,9 @@ def crowd(database_template: Template) -> Iterator[Crowd]:
             url = runner.run(stack.enter_async_context(copy))
             connection = runner.run(asyncpg.connect(url, server_settings=_HOT_SETTINGS))
             stack.push_async_callback(connection.close)
-            runner.run(connection.execute(FILL))
-            runner.run(connection.execute("vacuum analyze taskrpc.task, taskrpc.gate, taskrpc.definition, taskrpc.log"))
+            runner.run(connection.execute(FILL + FILL_WORKFLOWS))
+            tables = ", ".join(f"taskrpc.{table}" for table in ("task", "gate", "definition", "event", "log"))
+            runner.run(connection.execute(f"vacuum analyze {tables}"))
             yield Crowd(runner, connection)
         finally:
             runner.run(stack.aclose())
@@ -136,7 +163,7 @@ def _calls(status: str, *further: object, exec_ids: bool = True) -> Arguments:
 
 def _new_tasks(crowd: Crowd) -> list[object]:
     rev = crowd.column("select rev from taskrpc.definition where name = 'd1'")[0]
-    each: list[object] = ["d1", rev, None, None, 0, None, None, None, None, "call", "{}", 2]
+    each: list[object] = ["d1", rev, None, None, 0, None, None, None, None, "call", "{}", 2, None]
     return [[f"new-{n}" for n in range(FEW)], *([value] * FEW for value in each)]
 
 
@@ -154,7 +181,44 @@ def _ids(crowd: Crowd) -> list[object]:
     return [crowd.column(f"select id from taskrpc.task limit {FEW}")]
 
 
+def _new_workflows(crowd: Crowd) -> list[object]:
+    each: list[object] = ["f1", -1, None, None, "w2", 0, None, "call", "{}", 2]
+    return [[f"new-{n}" for n in range(FEW)], [f"first-{n}" for n in range(FEW)], *([value] * FEW for value in each)]
+
+
+def _workflows(condition: str, *further: object) -> Arguments:
+    """Ids of workflows, then one more array or constant for each of `further`."""
+
+    def arguments(crowd: Crowd) -> list[object]:
+        ids = crowd.column(f"select id from taskrpc.task where kind = 'workflow' and {condition} limit {FEW}")
+        return [ids, *([f"{value}-{i}" for i in ids] if isinstance(value, str) else value for value in further)]
+
+    return arguments
+
+
+def _decisions(*further: object) -> Arguments:
+    def arguments(crowd: Crowd) -> list[object]:
+        ids = crowd.column(f"select id from taskrpc.task where kind = 'decision' and status <> 'done' limit {FEW}")
+        return [ids, *([f"{value}{i}" for i in ids] if isinstance(value, str) else value for value in further)]
+
+    return arguments
+
+
+_LEFT_OPEN: Final = "id like '%5'"
 HOT: Final[dict[str, Arguments]] = {
+    "create_workflows": _new_workflows,
+    "lock_workflows": _workflows("status = 'in-progress'"),
+    "turn_events": _workflows("status = 'in-progress' and id not like '%4'", "new"),
+    "end_workflows": _workflows(
+        "status = 'in-progress'", ["failed"] * FEW, [None] * FEW, [None] * FEW, ["{}"] * FEW, ["action"] * FEW
+    ),
+    "cancel_workflows": _workflows("status = 'in-progress'", "call"),
+    "sweep": _workflows(_LEFT_OPEN, MOST),
+    "close_inboxes": _workflows(_LEFT_OPEN),
+    "list_inboxes": lambda _: ["w4", FEW],
+    "lock_decisions": _decisions("exec-"),
+    "succeed_decisions": _decisions("call", ["[]"] * FEW),
+    "find_left_alone": _workflows("status = 'done' and not " + _LEFT_OPEN),
     "create": _new_tasks,
     "tasks_by_id": _ids,
     "find_done": _ids,
@@ -178,7 +242,7 @@ HOT: Final[dict[str, Arguments]] = {
     "requeue": lambda _: [MOST, 5000],
     "expire": lambda _: [MOST, 5000],
     "drop": lambda _: [MOST],
-    "delete_expired": lambda _: [MOST],
+    "delete_expired": lambda _: [MOST, 1000],
 }
 _REAPER: Final = ("next_due", "put_off", "promote", "requeue", "expire", "drop", "delete_expired")
 
@@ -195,11 +259,14 @@ def _touched(node: Any) -> float:
     return float(passed * node["Actual Loops"])
 
 
+_ALLOWED: Final = ("Index Scan", "Index Only Scan", "Bitmap Heap Scan", "ModifyTable")
+
+
 def _check(plan: Any, elements: int) -> None:
     for node in _nodes(plan):
         table = node.get("Relation Name", "")
-        if table in ("task", "gate") or table.startswith("log"):
-            assert node["Node Type"] in ("Index Scan", "Index Only Scan", "ModifyTable"), node["Node Type"]
+        if table in ("task", "gate", "event") or table.startswith("log"):
+            assert node["Node Type"] in _ALLOWED, node["Node Type"]
             assert _touched(node) <= elements * ROWS_PER_ELEMENT, f"{node.get('Index Name')}: {_touched(node)} rows"
         if node["Node Type"] == "Sort":
             assert node["Actual Rows"] * node["Actual Loops"] <= elements * 20

@@ -6,7 +6,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from taskrpc.core.lifecycle import EDGES, STATUSES
+from taskrpc.core.lifecycle import EDGES, STATUSES, WORKFLOW_EDGES
 from taskrpc.store.database import _HOT_SETTINGS
 from taskrpc.store.statements import SQL, STATEMENTS, Statement, _split
 
@@ -53,12 +53,12 @@ def test_a_statement_ends_where_the_next_one_begins() -> None:
     ]
 
 
-def _edges_of(statement: Statement) -> set[Edge]:
+def _edges_of(statement: Statement, head: str = "Edges") -> set[Edge]:
     """The edges in a statement's comment: `Edges: a, b -call-> c, d -other-> e.`"""
-    _, _, listed = statement.purpose.partition("Edges: ")
+    listed = re.search(rf"(?:^|\. ){head}: ([^.]*)\.", statement.purpose)
     edges: set[Edge] = set()
     before: list[str] = []
-    for part in listed.rstrip(".").split(", ") if listed else ():
+    for part in listed[1].split(", ") if listed else ():
         match = re.fullmatch(r"([a-z-]+?)(?: -([a-z-]+)-> ([a-z-]+))?", part)
         assert match is not None, f"{statement.name}: {part} is no edge"
         before.append(match[1])
@@ -69,33 +69,52 @@ def _edges_of(statement: Statement) -> set[Edge]:
     return edges
 
 
-def _edges_of_page() -> list[Edge]:
-    """The rows of the table of edges in docs/states.md: `| requested | start | in-progress |`."""
-    rows = re.findall(r"^\| ([a-z-]+) \| ([a-z-]+) \| ([a-z-]+) \|$", STATES_PAGE.read_text(), re.MULTILINE)
+def _all_edges_of(statement: Statement) -> set[Edge]:
+    return _edges_of(statement) | _edges_of(statement, "Workflow edges")
+
+
+def _edges_of_page(of_workflows: bool) -> list[Edge]:
+    """The rows of a table of edges in docs/states.md: `| requested | start | in-progress |`."""
+    of_page = STATES_PAGE.read_text().partition("# The life cycle of a workflow")[2 if of_workflows else 0]
+    rows = re.findall(r"^\| ([a-z-]+) \| ([a-z-]+) \| ([a-z-]+) \|$", of_page, re.MULTILINE)
     return [(before, what, after) for before, what, after in rows if before in STATUSES]
 
 
 def test_the_statements_go_the_edges_of_the_life_cycle() -> None:
-    named = [edge for statement in STATEMENTS.values() for edge in _edges_of(statement)]
-    assert len(named) == len(set(named)), "two statements go the same edge"
+    named = [
+        edge
+        for statement in STATEMENTS.values()
+        if statement.file not in ("workflows.sql", "decisions.sql")
+        for edge in _edges_of(statement)
+    ]
+    assert len(named) == len(set(named)), "two statements go the same edge, for tasks of any kind"
     assert set(named) == EDGES
+    of_decisions = {edge for statement in STATEMENTS.values() for edge in _edges_of(statement)}
+    assert of_decisions == EDGES
 
 
-def test_the_page_about_states_draws_the_edges_of_the_life_cycle() -> None:
-    drawn = _edges_of_page()
+def test_the_statements_go_the_edges_of_the_life_cycle_of_workflows() -> None:
+    named = [edge for statement in STATEMENTS.values() for edge in _edges_of(statement, "Workflow edges")]
+    assert set(named) == WORKFLOW_EDGES
+
+
+@pytest.mark.parametrize(("of_workflows", "edges"), [(False, EDGES), (True, WORKFLOW_EDGES)])
+def test_the_page_about_states_draws_the_edges_of_the_life_cycle(of_workflows: bool, edges: frozenset[Edge]) -> None:
+    drawn = _edges_of_page(of_workflows)
     assert len(drawn) == len(set(drawn))
-    assert set(drawn) == EDGES
+    assert set(drawn) == edges
 
 
 @each
 def test_who_changes_the_status_of_a_task_names_the_edge_and_logs_it(statement: Statement) -> None:
     changes = re.search(r"^\s+status = |insert into taskrpc\.task ", statement.sql, re.MULTILINE)
-    assert bool(changes) <= bool(_edges_of(statement))
-    assert bool(_edges_of(statement)) == ("insert into taskrpc.log" in statement.sql)
+    assert bool(changes) <= bool(_all_edges_of(statement))
+    assert bool(_all_edges_of(statement)) == ("insert into taskrpc.log" in statement.sql)
 
 
 @each
 def test_the_log_says_the_name_of_the_edge(statement: Statement) -> None:
-    names = {"create-and-execute" if what == "create" else what for _, what, _ in _edges_of(statement)}
+    names = {"create-and-execute" if what == "create" else what for _, what, _ in _all_edges_of(statement)}
     logged = statement.sql.partition("insert into taskrpc.log")[2]
-    assert set(re.findall(r"'awf\.task/([a-z-]+)'", logged)) == names
+    if statement.name != "end_workflows":  # it is told what happened
+        assert set(re.findall(r"'awf\.(?:task|workflow)/([a-z-]+)'", logged)) == names

@@ -1,4 +1,5 @@
--- Calls of users about one task. Shape and locking as in execution.sql.
+-- Calls of users about one task. Shape and locking as in execution.sql. Decisions belong to their workflows: they are
+-- "obstacles" here.
 
 -- name: cancel
 -- Ends tasks at once, whatever they do. $1 ids, $2 ids of the calls, $3 limited.
@@ -15,7 +16,7 @@ with x as materialized (
 ), changed as (
     update taskrpc.task t set
         status = 'done', outcome = 'canceled', queued = false, held = false,
-        wake_at = null, lease_at = null, due_at = null, drop_at = null,
+        wake_at = null, lease_at = null, due_at = null, drop_at = null, open_in = null,
         expire_at = taskrpc.now() + taskrpc.ms(fit.retention),
         version = t.version + 1, updated_at = taskrpc.now(),
         call = 'cancel', call_id = fit.call_id, call_at = taskrpc.now(), call_version = t.version + 1
@@ -24,12 +25,16 @@ with x as materialized (
 ), logged as (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id)
     select id, kind, updated_at, 'awf.task/cancel', status_before, status, exec_id from changed order by id
+), told as (
+    insert into taskrpc.event (workflow_id, kind, subject)
+    select parent_id, 'task-completed', id from changed where parent_id is not null order by id
 )
 select *, null as obstacle, null as limited from changed
 union all
-select false, x.n, t.status, t.held, d.run_timeout, t.*, null, t.gate is not null or t.queue_gate is not null
+select false, x.n, t.status, t.held, d.run_timeout, t.*, case t.kind when 'decision' then 'decision' end,
+    t.gate is not null or t.queue_gate is not null
 from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
-where x.n not in (select n from changed) and t.kind = 'task';
+where x.n not in (select n from changed) and t.kind <> 'workflow';
 
 -- name: stop
 -- Asks running tasks to stop, until their deadline; cancels those that do not run.
@@ -54,6 +59,7 @@ with x as materialized (
         lease_at = case when fit.runs then t.lease_at end,
         due_at = case when fit.runs then t.due_at end,
         drop_at = case when fit.runs then t.drop_at end,
+        open_in = case when fit.runs then t.open_in end,
         expire_at = case when not fit.runs then taskrpc.now() + taskrpc.ms(fit.retention) end,
         version = t.version + 1, updated_at = taskrpc.now(),
         call = 'stop', call_id = fit.call_id, call_at = taskrpc.now(), call_version = t.version + 1
@@ -62,12 +68,16 @@ with x as materialized (
 ), logged as (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id)
     select id, kind, updated_at, 'awf.task/stop', status_before, status, exec_id from changed order by id
+), told as (
+    insert into taskrpc.event (workflow_id, kind, subject)
+    select parent_id, 'task-completed', id from changed where status = 'done' and parent_id is not null order by id
 )
 select *, null as obstacle, null as limited from changed
 union all
-select false, x.n, t.status, t.held, d.run_timeout, t.*, null, t.gate is not null or t.queue_gate is not null
+select false, x.n, t.status, t.held, d.run_timeout, t.*, case t.kind when 'decision' then 'decision' end,
+    t.gate is not null or t.queue_gate is not null
 from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
-where x.n not in (select n from changed) and t.kind = 'task';
+where x.n not in (select n from changed) and t.kind <> 'workflow';
 
 -- name: lock_retries
 -- Locks the tasks that a retry would start anew, and says which gates they need now. $1 ids.
@@ -80,8 +90,8 @@ where t.id = any($1::text[]) and t.kind = 'task' and t.status = 'done' and t.out
 order by t.id for update of t skip locked;
 
 -- name: retry
--- Begins a new generation of tasks that failed or were canceled; where the definition has limits now, they are held until
--- their gate admits them.
+-- Begins a new generation of tasks that failed or were canceled, unless they belong to a workflow that is done; where the
+-- definition has limits now, they are held until their gate admits them.
 -- $1 ids, $2 ids of the calls, $3 limited. Edges: done -retry-> ready.
 with x as materialized (
     select * from unnest($1::text[], $2::text[]) with ordinality as x(id, call_id, n)
@@ -93,6 +103,7 @@ with x as materialized (
     cross join lateral taskrpc.newest_limits(t.name) newest
     where t.status = 'done' and t.outcome in ('failed', 'canceled') and t.kind = 'task'
         and (t.call, t.call_id) is distinct from ('retry', x.call_id)
+        and not exists (select from taskrpc.task w where w.id = t.parent_id and w.status = 'done')
         and (newest.concurrency_limit is not null or newest.queue_limit is not null) = $3
     order by t.id
     for update of t skip locked
@@ -100,7 +111,7 @@ with x as materialized (
     update taskrpc.task t set
         status = 'ready', outcome = null, outcome_reason = null, result = null, error = null, progress = null,
         exec_id = null, retry_count = 0, stop_requested = false, stop_told = false,
-        gate = fit.gate, queue_gate = fit.queue_gate,
+        gate = fit.gate, queue_gate = fit.queue_gate, open_in = t.parent_id,
         queued = fit.gate is null, held = fit.gate is not null,
         ready_at = taskrpc.now(), execute_at = null, expire_at = null,
         drop_at = taskrpc.now() + taskrpc.ms(fit.timeout),
@@ -115,7 +126,9 @@ with x as materialized (
 )
 select *, null as obstacle, null as limited from changed
 union all
-select false, x.n, t.status, t.held, d.run_timeout, t.*, null, newest.concurrency_limit is not null or newest.queue_limit is not null
+select false, x.n, t.status, t.held, d.run_timeout, t.*, case when t.kind = 'decision' then 'decision'
+        when exists (select from taskrpc.task w where w.id = t.parent_id and w.status = 'done') then 'workflow-done' end,
+    newest.concurrency_limit is not null or newest.queue_limit is not null
 from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
 cross join lateral taskrpc.newest_limits(t.name) newest
-where x.n not in (select n from changed) and t.kind = 'task';
+where x.n not in (select n from changed) and t.kind <> 'workflow';

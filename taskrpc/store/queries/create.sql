@@ -2,21 +2,22 @@
 -- Creates tasks; those of a limited definition are held until their gate admits them.
 -- An element is left out when its id is taken, or when its definition has a newer revision than $3 says.
 -- Arrays: $1 ids, $2 names, $3 revisions, $4 labels, $5 requesters, $6 ranks, $7 executeAt, $8 gate values, $9 gates,
--- $10 queue gates, $11 ids of the calls, $12 params, $13 bytes.
+-- $10 queue gates, $11 ids of the calls, $12 params, $13 bytes, $14 workflows that they belong to; there an element is
+-- also left out when its label is taken.
 -- Edges: created -create-> ready, created -create-> waiting.
 with x as materialized (
     select * from unnest(
         $1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::int[], $7::timestamptz[], $8::text[],
-        $9::text[], $10::text[], $11::text[], $12::text[], $13::int[]
+        $9::text[], $10::text[], $11::text[], $12::text[], $13::int[], $14::text[]
     ) with ordinality as x(id, name, rev, label, requester, rank, execute_at, gate_value, gate, queue_gate,
-        call_id, params, bytes, n)
+        call_id, params, bytes, parent_id, n)
 ), created as (
     insert into taskrpc.task (
         id, kind, name, rev, label, requester, rank, execute_at, gate_value, gate, queue_gate, create_id, params,
-        bytes, status, queued, held, ready_at, wake_at, drop_at, created_at, updated_at
+        bytes, parent_id, open_in, status, queued, held, ready_at, wake_at, drop_at, created_at, updated_at
     )
     select x.id, 'task', x.name, x.rev, x.label, x.requester::json, x.rank, x.execute_at, x.gate_value, x.gate,
-        x.queue_gate, x.call_id, x.params::json, x.bytes,
+        x.queue_gate, x.call_id, x.params::json, x.bytes, x.parent_id, x.parent_id,
         case when later then 'waiting' else 'ready' end,
         not later and x.gate is null,
         not later and x.gate is not null,

@@ -3,6 +3,7 @@
 -- the row does not show: a schema that the element was not checked against, a size that would be exceeded.
 -- Ends of limited tasks (the last parameter) go through statements of their own, in a transaction that settles the
 -- gates. Rows are locked in the order of their ids and never waited for: what is locked by others comes again.
+-- Who ends an activity of a workflow only puts an event into the workflow's inbox, and locks nothing of it.
 
 -- name: start
 -- Starts executions. $1 ids, $2 execIds, $3 ids of the calls.
@@ -33,7 +34,7 @@ select *, null as obstacle from changed
 union all
 select false, x.n, t.status, d.run_timeout, t.*, null
 from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
-where x.n not in (select n from changed);
+where x.n not in (select n from changed) and t.kind <> 'workflow';
 
 -- name: notify
 -- Prolongs leases, and keeps what the executor tells of its progress. A task that was asked to stop is told so and keeps
@@ -68,7 +69,7 @@ select *, null as obstacle from changed
 union all
 select false, x.n, t.status, d.run_timeout, t.*, null
 from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
-where x.n not in (select n from changed);
+where x.n not in (select n from changed) and t.kind <> 'workflow';
 
 
 -- name: feedback
@@ -104,10 +105,11 @@ union all
 select false, x.n, t.status, d.run_timeout, t.*,
     case when x.append and octet_length(taskrpc.appended(t.feedback, x.feedback)) > $6 then 'too-large' end
 from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
-where x.n not in (select n from changed);
+where x.n not in (select n from changed) and t.kind <> 'workflow';
 
 -- name: success
--- Ends executions well; one that was told to stop ends canceled and keeps its result.
+-- Ends executions of tasks well; one that was told to stop ends canceled and keeps its result. Decisions succeed
+-- otherwise, see decisions.sql.
 -- $1 ids, $2 execIds, $3 ids of the calls, $4 results (or null), $5 revisions that the results were checked against,
 -- $6 limited. Edges: in-progress -success-> done.
 with x as materialized (
@@ -116,7 +118,7 @@ with x as materialized (
 ), fit as materialized (
     select x.n, x.call_id, x.result, t.id, t.status, d.run_timeout, d.retention
     from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
-    where t.exec_id = x.exec_id and t.status = 'in-progress'
+    where t.exec_id = x.exec_id and t.status = 'in-progress' and t.kind = 'task'
         and (not d.checks_result or x.checked = t.rev)
         and (t.gate is not null or t.queue_gate is not null) = $6
     order by t.id
@@ -128,7 +130,7 @@ with x as materialized (
         result = fit.result::json,
         error = null,
         bytes = t.bytes + coalesce(octet_length(fit.result), 0),
-        lease_at = null, due_at = null, drop_at = null,
+        lease_at = null, due_at = null, drop_at = null, open_in = null,
         expire_at = taskrpc.now() + taskrpc.ms(fit.retention),
         version = t.version + 1, updated_at = taskrpc.now(),
         call = 'success', call_id = fit.call_id, call_at = taskrpc.now(), call_version = t.version + 1
@@ -137,14 +139,17 @@ with x as materialized (
 ), logged as (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id)
     select id, kind, updated_at, 'awf.task/success', status_before, status, exec_id from changed order by id
+), told as (
+    insert into taskrpc.event (workflow_id, kind, subject)
+    select parent_id, 'task-completed', id from changed where parent_id is not null order by id
 )
 select *, null as obstacle, null as limited from changed
 union all
 select false, x.n, t.status, d.run_timeout, t.*,
-    case when d.checks_result and x.checked <> t.rev then 'schema' end,
+    case when t.kind = 'decision' then 'decision' when d.checks_result and x.checked <> t.rev then 'schema' end,
     t.gate is not null or t.queue_gate is not null
 from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
-where x.n not in (select n from changed);
+where x.n not in (select n from changed) and t.kind <> 'workflow';
 
 -- name: fail
 -- Ends executions badly: the task waits for its next attempt, or is done when none is left or it was asked to stop.
@@ -175,6 +180,7 @@ with x as materialized (
         execute_at = case when fit.again then fit.again_at else t.execute_at end,
         wake_at = case when fit.again then fit.again_at end,
         due_at = null, lease_at = null, ready_at = null,
+        open_in = case when fit.again then t.open_in end,
         drop_at = case when fit.again then t.drop_at end,
         expire_at = case when not fit.again then taskrpc.now() + taskrpc.ms(fit.retention) end,
         version = t.version + 1, updated_at = taskrpc.now(),
@@ -186,6 +192,13 @@ with x as materialized (
     select id, kind, updated_at, 'awf.task/fail', status_before, status, exec_id, status = 'waiting',
         case when error is not null then json_build_object('error', error) end
     from changed order by id
+), told as (
+    insert into taskrpc.event (workflow_id, seq, kind, subject)
+    select parent_id,
+        case kind when 'decision' then 0 else nextval('taskrpc.event_seq') end,
+        case kind when 'decision' then 'decision-failed' else 'task-completed' end,
+        id
+    from changed where status = 'done' and parent_id is not null order by id
 )
 select *, null as obstacle, null as limited from changed
 union all
@@ -193,7 +206,7 @@ select false, x.n, t.status, d.run_timeout, t.*,
     case when d.checks_error and x.checked <> t.rev then 'schema' end,
     t.gate is not null or t.queue_gate is not null
 from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
-where x.n not in (select n from changed);
+where x.n not in (select n from changed) and t.kind <> 'workflow';
 
 -- name: release
 -- Hands tasks back at no cost of an attempt and with their place in the queue; one that was asked to stop is canceled.
@@ -218,6 +231,7 @@ with x as materialized (
         retry_count = t.retry_count - (t.status = 'in-progress' and not t.stop_requested)::int,
         lease_at = null, due_at = null,
         drop_at = case when not t.stop_requested then t.drop_at end,
+        open_in = case when not t.stop_requested then t.open_in end,
         expire_at = case when t.stop_requested then taskrpc.now() + taskrpc.ms(fit.retention) end,
         version = t.version + 1, updated_at = taskrpc.now(),
         call = 'release', call_id = fit.call_id, call_at = taskrpc.now(), call_version = t.version + 1
@@ -226,9 +240,12 @@ with x as materialized (
 ), logged as (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id)
     select id, kind, updated_at, 'awf.task/release', status_before, status, exec_id from changed order by id
+), told as (
+    insert into taskrpc.event (workflow_id, kind, subject)
+    select parent_id, 'task-completed', id from changed where status = 'done' and parent_id is not null order by id
 )
 select *, null as obstacle, null as limited from changed
 union all
 select false, x.n, t.status, d.run_timeout, t.*, null, t.gate is not null or t.queue_gate is not null
 from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
-where x.n not in (select n from changed);
+where x.n not in (select n from changed) and t.kind <> 'workflow';

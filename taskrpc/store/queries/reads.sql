@@ -82,3 +82,14 @@ select count(*) from (
 -- Which of some tasks are done, or are not there. $1 ids.
 select x.id from unnest($1::text[]) as x(id) left join taskrpc.task t on t.id = x.id
 where t.id is null or t.status = 'done';
+
+-- name: count_children
+-- How much belongs to a workflow. $1 its id, $2 kinds.
+select count(*)::int as number, coalesce(sum(bytes), 0)::bigint as bytes from taskrpc.task
+where parent_id = $1 and kind = any($2::text[]);
+
+-- name: children
+-- What belongs to a workflow, in the order of its creation. $1 its id, $2 kinds.
+select t.*, d.run_timeout from taskrpc.task t join taskrpc.definition d on d.rev = t.rev
+where t.parent_id = $1 and t.kind = any($2::text[])
+order by t.created_at, t.id;

@@ -27,21 +27,29 @@ update taskrpc.task t set due_at = fit.deadline, lease_at = fit.deadline from fi
 returning t.id;
 
 -- name: promote
--- Makes waiting tasks ready whose time has come. Edges: waiting -due-> ready.
+-- Makes waiting tasks ready whose time has come, and begins such workflows: an event asks for their first decision.
+-- Edges: waiting -due-> ready. Workflow edges: created -due-> in-progress.
 with fit as materialized (
     select t.id, t.status, t.wake_at from taskrpc.task t
-    where t.wake_at <= taskrpc.now() and t.status = 'waiting'
+    where t.wake_at <= taskrpc.now() and t.status in ('waiting', 'created')
     order by t.wake_at limit $1
     for update of t skip locked
 ), changed as (
     update taskrpc.task t set
-        status = 'ready', queued = t.gate is null, held = t.gate is not null, ready_at = fit.wake_at, wake_at = null,
+        status = case t.kind when 'workflow' then 'in-progress' else 'ready' end,
+        queued = t.kind <> 'workflow' and t.gate is null, held = t.gate is not null,
+        ready_at = case when t.kind <> 'workflow' then fit.wake_at end, wake_at = null,
         version = t.version + 1, updated_at = taskrpc.now()
     from fit where t.id = fit.id
     returning fit.status as status_before, false as held_before, t.*
+), asked as (
+    insert into taskrpc.event (workflow_id, kind, subject)
+    select id, 'workflow-init', id from changed where kind = 'workflow' order by id
 ), logged as (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after)
-    select id, kind, updated_at, 'awf.task/due', status_before, status from changed order by id
+    select id, kind, updated_at, case kind when 'workflow' then 'awf.workflow/due' else 'awf.task/due' end,
+        status_before, status
+    from changed order by id
 )
 select * from changed;
 
@@ -94,6 +102,7 @@ with fit as materialized (
         execute_at = case when fit.again then fit.again_at else t.execute_at end,
         wake_at = case when fit.again then fit.again_at end,
         due_at = null, lease_at = null, ready_at = null,
+        open_in = case when fit.again then t.open_in end,
         drop_at = case when fit.again then t.drop_at end,
         expire_at = case when not fit.again then taskrpc.now() + taskrpc.ms(fit.retention) end,
         version = t.version + 1, updated_at = taskrpc.now(), call = null, call_id = null
@@ -103,12 +112,20 @@ with fit as materialized (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id, re_scheduled)
     select id, kind, updated_at, 'awf.task/in-progress-timeout', status_before, status, exec_id, status = 'waiting'
     from changed order by id
+), told as (
+    insert into taskrpc.event (workflow_id, seq, kind, subject)
+    select parent_id,
+        case kind when 'decision' then 0 else nextval('taskrpc.event_seq') end,
+        case kind when 'decision' then 'decision-failed' else 'task-completed' end,
+        id
+    from changed where status = 'done' and parent_id is not null order by id
 )
 select * from changed;
 
 -- name: drop
--- Ends tasks whose definition's timeout has passed, wherever they are.
--- Edges: waiting, ready, requested, in-progress -dropped-> done.
+-- Ends tasks and workflows whose definition's timeout has passed, wherever they are. What a workflow leaves open is swept
+-- by whoever finds its last event. Edges: waiting, ready, requested, in-progress -dropped-> done.
+-- Workflow edges: created, in-progress -dropped-> done.
 with fit as materialized (
     select t.id, t.status, t.held, d.retention
     from taskrpc.task t join taskrpc.definition d on d.rev = t.rev
@@ -121,23 +138,39 @@ with fit as materialized (
         outcome = case when t.stop_requested then 'canceled' else 'failed' end,
         outcome_reason = case when not t.stop_requested then json_build_object(
             'type', 'awf.task/dropped', 'message', 'The timeout of the definition has passed') end,
-        queued = false, held = false, wake_at = null, lease_at = null, due_at = null, drop_at = null,
+        queued = false, held = false, wake_at = null, lease_at = null, due_at = null, drop_at = null, open_in = null,
         expire_at = taskrpc.now() + taskrpc.ms(fit.retention),
         version = t.version + 1, updated_at = taskrpc.now(), call = null, call_id = null
     from fit where t.id = fit.id
     returning fit.status as status_before, fit.held as held_before, t.*
 ), logged as (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id)
-    select id, kind, updated_at, 'awf.task/dropped', status_before, status, exec_id from changed order by id
+    select id, kind, updated_at, case kind when 'workflow' then 'awf.workflow/dropped' else 'awf.task/dropped' end,
+        status_before, status, exec_id
+    from changed order by id
+), told as (
+    insert into taskrpc.event (workflow_id, kind, subject)
+    select parent_id, case kind when 'workflow' then 'workflow-completed' else 'task-completed' end, id
+    from changed where parent_id is not null
+    union all
+    select id, 'ended', id from changed where kind = 'workflow' order by 1, 3
 )
 select * from changed;
 
 -- name: delete_expired
--- Deletes done tasks whose retention has passed. $1 most rows.
-delete from taskrpc.task where id in (
-    select id from taskrpc.task where expire_at <= taskrpc.now() order by expire_at limit $1 for update skip locked
-) and status = 'done'
-returning id;
+-- Deletes done tasks and workflows whose retention has passed; what belongs to a workflow that is not done is looked at
+-- again in $2 ms. $1 most rows.
+with fit as materialized (
+    select t.id, w.id is not null as is_kept
+    from taskrpc.task t left join taskrpc.task w on w.id = t.parent_id and w.status <> 'done'
+    where t.expire_at <= taskrpc.now()
+    order by t.expire_at limit $1
+    for update of t skip locked
+), kept as (
+    update taskrpc.task t set expire_at = taskrpc.now() + taskrpc.ms($2) from fit where t.id = fit.id and fit.is_kept
+)
+delete from taskrpc.task t using fit where t.id = fit.id and not fit.is_kept and t.status = 'done'
+returning t.id;
 
 -- name: next_due
 -- How many seconds remain until the reaper has something to do; null when nothing is planned.

@@ -1,0 +1,103 @@
+"""Creating workflows, and the ends of those that a transaction has locked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from taskrpc.store.creations import Created, Outcome, explain
+from taskrpc.store.database import Connection, Database, Record
+from taskrpc.store.signals import Signals
+from taskrpc.store.statements import SQL
+
+
+@dataclass(frozen=True, slots=True)
+class NewWorkflow:
+    """One workflow to be created. `decision_id` is the id of its first decision; the rest is as in NewTask."""
+
+    id: str
+    decision_id: str
+    name: str
+    rev: int
+    call_id: str
+    priority: int
+    params: str | None
+    label: str | None = None
+    requester: str | None = None
+    execute_at: datetime | None = None
+    parent_id: str | None = None
+
+    @property
+    def key(self) -> str:
+        return self.id
+
+    @property
+    def size(self) -> int:
+        return len(self.params or "")
+
+
+def workflow_arrays(workflows: Sequence[NewWorkflow]) -> list[object]:
+    """The arguments of create_workflows."""
+    return [
+        [w.id for w in workflows],
+        [w.decision_id for w in workflows],
+        [w.name for w in workflows],
+        [w.rev for w in workflows],
+        [w.label for w in workflows],
+        [w.requester for w in workflows],
+        [w.parent_id for w in workflows],
+        [-w.priority for w in workflows],
+        [w.execute_at for w in workflows],
+        [w.call_id for w in workflows],
+        [w.params for w in workflows],
+        [len((w.params or "").encode()) for w in workflows],
+    ]
+
+
+class WorkflowCreations:
+    """Creates workflows in sets, and signals after the commit which queues got decisions."""
+
+    def __init__(self, database: Database, signals: Signals) -> None:
+        self._database = database
+        self._signals = signals
+
+    async def run(self, workflows: Sequence[NewWorkflow]) -> Sequence[Outcome]:
+        """One outcome per workflow, in order; a flush of the batcher."""
+        rows = await self._database.fetch("create_workflows", *workflow_arrays(workflows))
+        self._signals.changed(rows)
+        found: dict[str, Outcome] = {row["id"]: Created(row) for row in rows if row["kind"] == "workflow"}
+        missing = [workflow for workflow in workflows if workflow.id not in found]
+        if missing:
+            found |= await explain(self._database, missing)
+        return [found[workflow.id] for workflow in workflows]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a workflow ends. `result`, `error` and `reason` are JSON texts; `action` is what the log says happened."""
+
+    id: str
+    outcome: str
+    action: str
+    result: str | None = None
+    error: str | None = None
+    reason: str | None = None
+
+
+async def end(connection: Connection, endings: Sequence[Ending]) -> list[Record]:
+    """Ends workflows inside the caller's transaction, which has locked them; answers their rows.
+
+    After the commit the rows belong into `Signals.changed`: parents get to know, and what is left open is swept.
+    """
+    if not endings:
+        return []
+    endings = sorted(endings, key=lambda ending: ending.id)
+    rows: list[Record] = await connection.fetch(
+        SQL["end_workflows"],
+        [ending.id for ending in endings],
+        [ending.outcome for ending in endings],
+        [ending.result for ending in endings],
+        [ending.error for ending in endings],
+        [ending.reason for ending in endings],
+        [ending.action for ending in endings],
+    )
+    return rows
