@@ -4,14 +4,17 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
+from taskrpc.engine.decisions import Decisions
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
 from taskrpc.engine.hints import Hints
 from taskrpc.engine.loop import run_every
+from taskrpc.engine.pump import Pump
 from taskrpc.engine.reading import Reading
 from taskrpc.engine.reaper import Reaper
 from taskrpc.engine.results import Results
 from taskrpc.engine.tasks import Tasks
+from taskrpc.engine.workflows import Workflows
 from taskrpc.rpc.services import Services
 from taskrpc.settings import Settings
 from taskrpc.store import log_partitions
@@ -20,6 +23,7 @@ from taskrpc.store.claims import Claims
 from taskrpc.store.database import Database
 from taskrpc.store.definitions import DefinitionStore
 from taskrpc.store.hub import Hub
+from taskrpc.store.inboxes import Inboxes
 from taskrpc.store.reaping import Reaping
 from taskrpc.store.signals import Signals
 
@@ -37,6 +41,7 @@ class Parts:
     definitions: Definitions
     dispatcher: Dispatcher
     reaper: Reaper
+    pump: Pump
     hints: Hints
     services: Services
 
@@ -46,6 +51,7 @@ class Parts:
             self.database.watch(),
             self.reaper.run(),
             run_every("slow poll", self.dispatcher.look),
+            run_every("workflows", self.pump.look),
             run_every("results", self.results.look, self.hints.look_for_results),
             run_every("definitions", self.definitions.look, self.definitions.outdated),
             run_every("log", self._keep_log),
@@ -66,12 +72,15 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     """Makes the parts of a server; `spawn` starts what they do beside each other."""
     signals, results = Signals(), Results(database)
     definitions = Definitions(DefinitionStore(database), strict=settings.strict_definitions)
-    tasks = Tasks(database, signals, spawn, definitions, results)
+    pump = Pump(Inboxes(database, signals), database, spawn)
+    decisions = Decisions(database, signals, spawn, definitions)
+    tasks = Tasks(database, signals, spawn, definitions, decisions, results)
+    workflows = Workflows(database, signals, spawn, definitions, results, pump)
     dispatcher = Dispatcher(Claims(database, tasks.transitions["release"], spawn), spawn)
     reaper = Reaper(Reaping(database, signals))
     hints = Hints(dispatcher, results, definitions)
-    services = Services(tasks, dispatcher, definitions, Reading(database), signals, hints)
-    parts = Parts(settings, database, signals, results, definitions, dispatcher, reaper, hints, services)
+    services = Services(tasks, workflows, dispatcher, definitions, Reading(database), signals, hints)
+    parts = Parts(settings, database, signals, results, definitions, dispatcher, reaper, pump, hints, services)
     _connect(parts)
     return parts
 
@@ -79,6 +88,7 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
 def _connect(parts: Parts) -> None:
     parts.signals.subscribe(parts.dispatcher.wake, parts.results.ended)
     parts.signals.subscribe_due(parts.reaper.due_in)
+    parts.signals.subscribe_reported(parts.pump.wake)
     parts.database.on_return(lambda: parts.dispatcher.wake(None))
     parts.database.on_return(parts.reaper.poke)
     parts.database.on_return(parts.hints.look_for_results.set)

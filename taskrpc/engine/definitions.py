@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import orjson
 
-from taskrpc.core.definition import Definition, DefinitionSpec, default_definition, parse_definition, shown
-from taskrpc.errors import TaskRpcError
+from taskrpc.core.definition import Definition, DefinitionSpec, Kind, default_definition, parse_definition, shown
+from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.store.database import Record
 from taskrpc.store.definitions import DefinitionStore
 from taskrpc.store.gates import Queue
@@ -52,6 +52,11 @@ class Definitions:
             await self.reload()
         return REFRESH_SECONDS
 
+    async def changed_since(self, known: int) -> bool:
+        """Looks again; whether there are newer definitions than those that were known."""
+        await self.look()
+        return self._newest != known
+
     async def reload(self) -> None:
         """Reads all definitions."""
         rows = await self._store.all()
@@ -61,15 +66,28 @@ class Definitions:
         self._deleted = {row["name"]: row["rev"] for row in rows if row["deleted"]}
         self._newest = max((row["rev"] for row in rows), default=0)
 
-    def of_task(self, name: str) -> Definition:
-        """What holds for new tasks of a name; the defaults for one that nobody defined, unless only defined ones are
-        allowed: then `definition-not-found`."""
+    def of_task(self, name: str, path: str = "definition") -> Definition:
+        """What holds for new tasks of a name: the defaults for one that nobody defined.
+
+        Raises `definition-not-found` where only defined ones are allowed, and `invalid-params` for a name of workflows,
+        which stands at `path`.
+        """
+        return self._of(name, "task", path)
+
+    def of_workflow(self, name: str, path: str = "definition") -> Definition:
+        """The same for new workflows."""
+        return self._of(name, "workflow", path)
+
+    def _of(self, name: str, kind: Kind, path: str) -> Definition:
         definition = self._by_name.get(name)
-        if definition is not None:
-            return definition
-        if self._strict:
-            raise definition_not_found(name)
-        return Definition(name, self._deleted.get(name, 0), default_definition(name).spec)
+        if definition is None:
+            if self._strict:
+                raise definition_not_found(name)
+            default = default_definition(name, kind)
+            return Definition(name, self._deleted.get(name, default.rev), default.spec)
+        if definition.spec.kind != kind:
+            raise invalid_params(path, f"{name} is defined as a {definition.spec.kind}, not as a {kind}")
+        return definition
 
     def get(self, name: str) -> Definition:
         """A definition by its name; raises `definition-not-found`."""
@@ -101,8 +119,8 @@ class Definitions:
 
     async def delete(self, name: str) -> list[Queue]:
         """Deletes a definition: its tasks stay, and new ones get the defaults. Raises `definition-not-found`."""
-        self.get(name)
-        _, admitted = await self._store.put(name, DefinitionSpec(), {}, deleted=True)
+        kind = self.get(name).spec.kind
+        _, admitted = await self._store.put(name, DefinitionSpec(kind=kind), {"kind": kind}, deleted=True)
         await self.reload()
         return admitted
 

@@ -12,6 +12,7 @@ from taskrpc.store.database import Database
 
 MOST_COUNTED: Final = 100_000
 MOST_LOG_ROWS: Final = 1000
+LEAST_RESOURCE_BYTES: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,15 @@ class Reading:
         if not rows or rows[0]["kind"] not in kinds:
             raise TaskRpcError("not-found", f"There is no such resource: {task_id[:80]!r}")
         return task_resource(rows[0])
+
+    async def children(self, workflow_id: str, kinds: tuple[str, ...], param: str) -> list[Resource]:
+        """What belongs to a workflow, in the order of its creation; `param` is what asks for it, if it is too much."""
+        (size,) = await self._database.read("count_children", workflow_id, kinds)
+        if size["bytes"] + size["number"] * LEAST_RESOURCE_BYTES > MOST_ANSWER_BYTES:
+            raise invalid_params(
+                param, f"{size['number']} resources would be more than 32 MiB; use lists, page by page"
+            )
+        return [task_resource(row) for row in await self._database.read("children", workflow_id, kinds)]
 
     async def history(self, task_id: str) -> list[Resource]:
         """The log of one task, oldest first."""

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Final
 
+from taskrpc.core.model import Row
+from taskrpc.engine.caller import Caller
 from taskrpc.store.database import Database
 
 SLOW_POLL_SECONDS: Final = 1.0
@@ -46,6 +48,17 @@ class Results:
             self._waiting[task_id].discard(future)
             if not self._waiting[task_id]:
                 del self._waiting[task_id]
+
+    async def awaited(self, task_id: str, look: Callable[[], Awaitable[Row]], seconds: float, caller: Caller) -> Row:
+        """The row that `look` answers when the task is done, or as it is after `seconds`."""
+        if seconds <= 0:
+            return await look()
+        with self.expected(task_id) as ended:
+            row = await look()
+            if row["status"] == "done":
+                return row
+            await asyncio.wait((ended, caller.watch()), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return await look()
 
     def ended(self, ids: Iterable[str]) -> None:
         """These tasks are done: whoever waits for them goes on."""

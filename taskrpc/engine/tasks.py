@@ -1,19 +1,15 @@
 """Use cases of tasks: each is one element of one flush, and what goes around it."""
 
-import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
-import orjson
-
-from taskrpc.core.definition import Definition
 from taskrpc.core.ids import is_id, serial_id, uuid7
 from taskrpc.core.lifecycle import Call, not_found
-from taskrpc.core.model import Row, task_resource
+from taskrpc.core.model import Row
 from taskrpc.engine.caller import Caller
+from taskrpc.engine.decisions import Decisions
 from taskrpc.engine.definitions import Definitions
+from taskrpc.engine.requests import TaskRequest, already_exists, json_text, new_task
 from taskrpc.engine.results import Results
 from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.store.batcher import Batcher, Spawn
@@ -25,32 +21,21 @@ from taskrpc.store.transitions import FEEDBACK_BYTES, KINDS, Answer, Done, Obsta
 _MOST_CHECKS: Final = 5
 
 
-def json_text(value: object) -> str | None:
-    """A document as the database keeps it; None where nothing was given."""
-    return None if value is None else orjson.dumps(value).decode()
-
-
-@dataclass(frozen=True, slots=True)
-class TaskRequest:
-    """A task to be created. Without an `id` the server names it."""
-
-    definition: str
-    params: object = None
-    id: str | None = None
-    label: str | None = None
-    execute_at: datetime | None = None
-    priority: int | None = None
-    requester: Mapping[str, object] | None = None
-
-
 class Tasks:
     """Creates tasks and changes them, through one batcher per kind of call."""
 
     def __init__(
-        self, database: Database, signals: Signals, spawn: Spawn, definitions: Definitions, results: Results
+        self,
+        database: Database,
+        signals: Signals,
+        spawn: Spawn,
+        definitions: Definitions,
+        decisions: Decisions,
+        results: Results,
     ) -> None:
         self._database = database
         self._definitions = definitions
+        self._decisions = decisions
         self._results = results
         self._creations: Batcher[NewTask, Created | Exists | OutdatedDefinition] = Batcher(
             "create", database, spawn, Creations(database, signals).run
@@ -62,21 +47,20 @@ class Tasks:
 
     async def create(self, request: TaskRequest) -> Row:
         """The row of the new task. Raises `task-already-exists`, `invalid-params`, `queue-limit-reached`, …"""
-        call_id, task_id = serial_id(), request.id or uuid7()
+        call_id, request = serial_id(), replace(request, id=request.id or uuid7())
         while True:
             known = self._definitions.newest
             try:
-                task = _new_task(request, self._definitions.of_task(request.definition), task_id, call_id)
+                task = new_task(request, self._definitions.of_task(request.definition), call_id)
             except TaskRpcError:
-                await self._definitions.look()
-                if self._definitions.newest == known:
+                if not await self._definitions.changed_since(known):
                     raise
                 continue
             outcome = await self._creations.submit(task)
             if isinstance(outcome, Created):
                 return outcome.row
             if isinstance(outcome, Exists):
-                raise _already_exists(outcome.row)
+                raise already_exists(outcome.row)
             await self._definitions.reload()
 
     async def change(
@@ -94,11 +78,14 @@ class Tasks:
         call = Call(name, task_id, call_id or serial_id(), call_id is not None, exec_id)
         answer = await self.transitions[name].submit(TransitionElement(call, values, size))
         if isinstance(answer, Obstacle):
-            raise invalid_params("feedback", f"the list would grow beyond {FEEDBACK_BYTES} bytes")
+            raise _hindered(name, answer)
         return answer
 
     async def finish(self, name: str, task_id: str, exec_id: str, call_id: str | None, document: object) -> Done:
-        """`success` or `fail` with its result or error, which the task's own revision of its definition checks."""
+        """`success` or `fail` with its result or error, which the task's own revision of its definition checks.
+
+        The result of a decision are actions; they take effect with it.
+        """
         if not is_id(task_id):
             raise not_found(task_id)
         call = Call(name, task_id, call_id or serial_id(), call_id is not None, exec_id)
@@ -109,8 +96,11 @@ class Tasks:
             answer = await self.transitions[name].submit(element)
             if isinstance(answer, Done):
                 return answer
+            if answer.name == "decision":
+                return await self._decisions.succeed(call, answer.row, document)
             checked = answer.row["rev"]
-            document = await self._checked(name, checked, document)
+            if answer.row["kind"] == "task":  # the schemas of a workflow's definition are not those of its decisions
+                document = await self._checked(name, checked, document)
         raise TaskRpcError("unavailable", f"The definition of task {task_id} changes all the time; try again")
 
     async def _checked(self, name: str, rev: int, document: object) -> object:
@@ -133,42 +123,17 @@ class Tasks:
 
     async def result(self, task_id: str, seconds: float, caller: Caller) -> Row:
         """The task when it is done, or as it is after `seconds`."""
-        if seconds <= 0:
-            return await self.row(task_id)
-        with self._results.expected(task_id) as ended:
-            row = await self.row(task_id)
-            if row["status"] == "done":
-                return row
-            await asyncio.wait((ended, caller.watch()), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        return await self.row(task_id)
+        return await self._results.awaited(task_id, lambda: self.row(task_id), seconds, caller)
 
 
-def _new_task(request: TaskRequest, definition: Definition, task_id: str, call_id: str) -> NewTask:
-    params = request.params
-    if definition.params_schema is not None:
-        params = definition.params_schema.check({} if params is None else params, "params")
-    view: dict[str, Any] = {
-        "id": task_id,
-        "label": request.label,
-        "params": params,
-        "requester": request.requester,
-    }
-    value = definition.gate_value(view)
-    return NewTask(
-        id=task_id,
-        name=request.definition,
-        rev=definition.rev,
-        call_id=call_id,
-        priority=definition.spec.priority if request.priority is None else request.priority,
-        params=json_text(params),
-        label=request.label,
-        requester=json_text(request.requester),
-        execute_at=request.execute_at,
-        gate_value=value,
-        gate=definition.gate(value),
-        queue_gate=definition.queue_gate,
+def _hindered(name: str, obstacle: Obstacle) -> TaskRpcError:
+    if obstacle.name == "too-large":
+        return invalid_params("feedback", f"the list would grow beyond {FEEDBACK_BYTES} bytes")
+    task_id, workflow_id = obstacle.row["id"], obstacle.row["parent_id"]
+    if obstacle.name == "workflow-done":
+        message = f"Task {task_id} belongs to workflow {workflow_id}, which is done: it is not tried again"
+        return TaskRpcError("workflow-has-been-done", message, {"workflow": workflow_id})
+    refusal = (
+        f"task {task_id} is a decision of workflow {workflow_id}; {name} is not for decisions, cancel the workflow"
     )
-
-
-def _already_exists(row: Row) -> TaskRpcError:
-    return TaskRpcError("task-already-exists", f"There is a task {row['id']} already", {"resource": task_resource(row)})
+    return invalid_params("id", refusal)

@@ -74,6 +74,7 @@ Definitions = Annotated[list[StrictStr], Field(max_length=_MOST_DEFINITIONS)]
 Wait = Annotated[StrictInt, Field(ge=0, le=LONGEST_WAIT_MS)]
 Count = Annotated[StrictInt, Field(ge=1, le=MOST_LISTED)]
 Status = Literal["created", "waiting", "ready", "requested", "in-progress", "done"]
+WorkflowStatus = Literal["created", "in-progress", "done"]
 Outcome = Literal["succeeded", "failed", "canceled"]
 assert set(STATUSES) == set(Status.__args__)  # type: ignore[attr-defined]
 assert set(OUTCOMES) == set(Outcome.__args__)  # type: ignore[attr-defined]
@@ -208,14 +209,14 @@ class StatusOf(Exact):
 
 
 class OfTask(Exact):
-    """`cancel`, `stop`, `retry`: a call about one task."""
+    """`cancel`, `stop`, `retry`: a call about one task, or one workflow."""
 
     id: StrictStr
     call_id: CallId | None = Field(None, alias="callId")
 
 
 class Result(Exact):
-    """`result`: waits until the task is done, at most `timeout` ms."""
+    """`result`: waits until the task or workflow is done, at most `timeout` ms."""
 
     id: StrictStr
     timeout: Wait = DEFAULT_WAIT_MS
@@ -251,6 +252,36 @@ class ListOf(Exact):
     sort: ListSort | None = None
     count: Count = 100
     page: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 1
+
+
+class CreateWorkflow(Exact):
+    """`awf.workflow/create-and-execute`."""
+
+    definition: Name
+    params: dict[str, Any] | None = None
+    id: NewId | None = None
+    label: Label | None = None
+    execute_at: Time | None = Field(None, alias="executeAt")
+
+
+class StatusOfWorkflow(Exact):
+    """`awf.workflow/status`: one workflow, on request with what it has started and decided."""
+
+    id: StrictStr
+    activities: StrictBool = Field(False, validation_alias=AliasChoices("include-activities?", "include-activities"))
+    decisions: StrictBool = Field(False, validation_alias=AliasChoices("include-decisions?", "include-decisions"))
+
+
+class WorkflowFilter(ListFilter):
+    """What a list of workflows is narrowed to."""
+
+    status: Annotated[list[WorkflowStatus], BeforeValidator(_listed)] | None = None  # type: ignore[assignment]
+
+
+class ListOfWorkflows(ListOf):
+    """`awf.workflow/list`."""
+
+    filter: WorkflowFilter = Field(default_factory=lambda: WorkflowFilter.model_validate({}))
 
 
 class PutDefinition(Params):

@@ -8,6 +8,7 @@ from taskrpc.engine.dispatcher import Dispatcher
 from taskrpc.engine.hints import Hints
 from taskrpc.engine.reading import Reading
 from taskrpc.engine.tasks import Tasks
+from taskrpc.engine.workflows import Workflows
 from taskrpc.store.signals import Signals
 
 
@@ -16,6 +17,7 @@ class Services:
     """The engine of one server."""
 
     tasks: Tasks
+    workflows: Workflows
     dispatcher: Dispatcher
     definitions: Definitions
     reading: Reading

@@ -4,10 +4,10 @@ import orjson
 
 from taskrpc.core.lifecycle import phase
 from taskrpc.core.model import Resource, Row, task_resource
-from taskrpc.engine.reading import Filter, Page
-from taskrpc.engine.tasks import TaskRequest, json_text
+from taskrpc.engine.requests import TaskRequest, json_text
 from taskrpc.errors import TaskRpcError
 from taskrpc.rpc import params as p
+from taskrpc.rpc.listing import listed
 from taskrpc.rpc.registry import method
 from taskrpc.rpc.services import Context, Services
 
@@ -158,17 +158,4 @@ async def result(services: Services, context: Context, params: p.Result) -> Reso
 @method("awf.task/list", p.ListOf)
 async def list_tasks(services: Services, context: Context, params: p.ListOf) -> Resource:
     """One page of tasks, the newest first unless `sort` says otherwise, and how many there are (to 100,000)."""
-    narrow = Filter(
-        definitions=params.filter.include,
-        definitions_left_out=params.filter.exclude,
-        statuses=[*params.filter.status] if params.filter.status is not None else None,
-        outcomes=[*params.filter.outcome] if params.filter.outcome is not None else None,
-        substring=params.filter.ilike,
-    )
-    sort, order = "createdAt", "desc"
-    if params.sort is not None:
-        sort = "createdAt" if params.sort.created_at else "lastUpdated"
-        order = params.sort.created_at or params.sort.last_updated or "desc"
-    page = Page(params.count, params.page, sort, order == "desc")
-    resources, total = await services.reading.tasks(narrow, page)
-    return {"resources": resources, "total": total}
+    return await listed(services, params, ("task", "decision"))

@@ -1,0 +1,52 @@
+"""Methods of `awf.workflow/`. Decisions are tasks, which executors poll, start and end with methods of `awf.task/`."""
+
+from taskrpc.core.model import Resource, task_resource
+from taskrpc.engine.requests import TaskRequest
+from taskrpc.rpc import params as p
+from taskrpc.rpc.listing import listed
+from taskrpc.rpc.registry import method
+from taskrpc.rpc.services import Context, Services
+
+
+@method("awf.workflow/create-and-execute", p.CreateWorkflow)
+async def create_and_execute(services: Services, context: Context, params: p.CreateWorkflow) -> Resource:
+    """Creates a workflow; it is in progress at once, or at `executeAt`, and its first decision can be polled."""
+    request = TaskRequest(
+        definition=params.definition,
+        params=params.params,
+        id=params.id,
+        label=params.label,
+        execute_at=params.execute_at,
+    )
+    return {"resource": task_resource(await services.workflows.create(request))}
+
+
+@method("awf.workflow/status", p.StatusOfWorkflow)
+async def status(services: Services, context: Context, params: p.StatusOfWorkflow) -> Resource:
+    """A workflow as it is; on request with what it has started, and with its decisions, oldest first."""
+    answer: Resource = {"resource": task_resource(await services.workflows.row(params.id))}
+    if params.activities:
+        kinds = ("task", "workflow")
+        answer["activities"] = await services.reading.children(params.id, kinds, "include-activities?")
+    if params.decisions:
+        answer["decisions"] = await services.reading.children(params.id, ("decision",), "include-decisions?")
+    return answer
+
+
+@method("awf.workflow/cancel", p.OfTask)
+async def cancel(services: Services, context: Context, params: p.OfTask) -> Resource:
+    """Ends a workflow at once, with everything that it has started; running executors learn it from `wrong-status`."""
+    return {"resource": task_resource(await services.workflows.cancel(params.id, params.call_id))}
+
+
+@method("awf.workflow/result", p.Result)
+async def result(services: Services, context: Context, params: p.Result) -> Resource:
+    """Waits until a workflow is done, at most `timeout` ms; answers it as it then is."""
+    seconds = params.timeout / 1000 if context.may_wait else 0
+    return {"resource": task_resource(await services.workflows.result(params.id, seconds, context.caller))}
+
+
+@method("awf.workflow/list", p.ListOfWorkflows)
+async def list_workflows(services: Services, context: Context, params: p.ListOfWorkflows) -> Resource:
+    """One page of workflows, the newest first unless `sort` says otherwise, and how many there are (to 100,000)."""
+    return await listed(services, params, ("workflow",))
