@@ -2,6 +2,6 @@
 
 from taskrpc.client import AsyncClient, Client
 from taskrpc.errors import TaskRpcError
-from taskrpc.executor import Executor, Task
+from taskrpc.executor import Activity, Executor, Task, Workflow
 
-__all__ = ["AsyncClient", "Client", "Executor", "Task", "TaskRpcError"]
+__all__ = ["Activity", "AsyncClient", "Client", "Executor", "Task", "TaskRpcError", "Workflow"]

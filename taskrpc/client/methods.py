@@ -16,6 +16,8 @@ WIRE_NAMES: Final[Mapping[str, str]] = {
     "max_batch_size": "maxBatchSize",
     "include_settings": "include-settings?",
     "include_log": "include-log?",
+    "include_activities": "include-activities?",
+    "include_decisions": "include-decisions?",
     "include_definitions": "includeDefinitions",
     "exclude_definitions": "excludeDefinitions",
     "progress_current": "progress-current",
@@ -31,7 +33,7 @@ def wire_params(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Methods(ABC, Generic[Result]):
-    """The methods of `awf.task/` and `awf.definition/`, each answering the `result` of its RPC as it came.
+    """The methods of `awf.task/`, `awf.workflow/` and `awf.definition/`, each answering the `result` of its RPC.
 
     So a method about one task answers `{"resource": …}`, a poll `{"resources": […]}`. Refusals, and a service
     that cannot be reached, raise `TaskRpcError`. Durations are integers in milliseconds.
@@ -92,9 +94,8 @@ class Methods(ABC, Generic[Result]):
         page: int | None = None,
     ) -> Result:
         """Tasks that fit all of the filters: `{resources, total}`; `sort` is like `{"createdAt": "desc"}`."""
-        wanted = {"include_definitions": include_definitions, "exclude_definitions": exclude_definitions}
-        filter = wire_params({**wanted, "status": status, "outcome": outcome, "ilike": ilike})
-        return self._call("task/list", filter=filter or None, sort=sort, count=count, page=page)
+        narrow = {"include_definitions": include_definitions, "exclude_definitions": exclude_definitions}
+        return self._list("task", {**narrow, "status": status, "outcome": outcome, "ilike": ilike}, sort, count, page)
 
     def poll(
         self,
@@ -168,6 +169,52 @@ class Methods(ABC, Generic[Result]):
         """Store information that others can read while the task runs; with `append` a list grows."""
         return self._call("task/feedback", id=id, exec_id=exec_id, feedback=feedback, append=append)
 
+    def workflow_create_and_execute(
+        self,
+        definition: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        id: str | None = None,
+        label: str | None = None,
+        execute_at: datetime | str | None = None,
+    ) -> Result:
+        """Begin a workflow; as `create_and_execute`."""
+        arguments = {"definition": definition, "params": params, "id": id, "label": label}
+        return self._call("workflow/create-and-execute", **arguments, execute_at=execute_at)
+
+    def workflow_status(
+        self, id: str, *, include_activities: bool | None = None, include_decisions: bool | None = None
+    ) -> Result:
+        """The workflow as it is now, with what it has started and its decisions if wanted."""
+        wanted = {"include_activities": include_activities, "include_decisions": include_decisions}
+        return self._call("workflow/status", id=id, **wanted)
+
+    def workflow_result(self, id: str, *, timeout: int | None = None) -> Result:
+        """Wait until the workflow is done, at most `timeout`; answers the workflow as it then is."""
+        return self._call("workflow/result", id=id, timeout=timeout)
+
+    def workflow_cancel(self, id: str) -> Result:
+        """End the workflow at once, with everything that it has started."""
+        return self._call("workflow/cancel", id=id)
+
+    def workflow_list(
+        self,
+        *,
+        include_definitions: Sequence[str] | None = None,
+        exclude_definitions: Sequence[str] | None = None,
+        status: Sequence[str] | None = None,
+        outcome: Sequence[str] | None = None,
+        ilike: str | None = None,
+        sort: Mapping[str, str] | None = None,
+        count: int | None = None,
+        page: int | None = None,
+    ) -> Result:
+        """Workflows that fit all of the filters; as `list`."""
+        narrow = {"include_definitions": include_definitions, "exclude_definitions": exclude_definitions}
+        return self._list(
+            "workflow", {**narrow, "status": status, "outcome": outcome, "ilike": ilike}, sort, count, page
+        )
+
     def definition_put(self, id: str, fields: Mapping[str, Any]) -> Result:
         """Create or replace a definition; `fields` as on the wire, e.g. `{"inProgressTimeout": 30000}`."""
         return self.call("awf.definition/put", {**fields, "id": id})
@@ -183,6 +230,11 @@ class Methods(ABC, Generic[Result]):
     def definition_delete(self, id: str) -> Result:
         """Delete a definition; its tasks keep the settings they were created with."""
         return self._call("definition/delete", id=id)
+
+    def _list(
+        self, kind: str, narrow: Mapping[str, Any], sort: Mapping[str, str] | None, count: int | None, page: int | None
+    ) -> Result:
+        return self._call(f"{kind}/list", filter=wire_params(narrow) or None, sort=sort, count=count, page=page)
 
     def _call(self, method: str, **arguments: Any) -> Result:
         return self.call(f"awf.{method}", wire_params(arguments))

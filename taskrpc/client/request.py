@@ -9,11 +9,20 @@ from taskrpc.core.ids import uuid7
 
 _CREATES: Final = frozenset({"awf.task/create-and-execute", "awf.workflow/create-and-execute"})
 _CHANGES: Final = frozenset(
-    f"awf.task/{name}"
-    for name in ("start", "notify", "success", "fail", "release", "feedback", "cancel", "stop", "retry")
+    {
+        "awf.workflow/cancel",
+        *(
+            f"awf.task/{name}"
+            for name in ("start", "notify", "success", "fail", "release", "feedback", "cancel", "stop", "retry")
+        ),
+    }
 )
 # What the server waits when the call does not say how long, in milliseconds.
-_DEFAULT_WAITS: Final[Mapping[str, int]] = {"awf.task/long-poll": 60_000, "awf.task/result": 60_000}
+_DEFAULT_WAITS: Final[Mapping[str, int]] = {
+    "awf.task/long-poll": 60_000,
+    "awf.task/result": 60_000,
+    "awf.workflow/result": 60_000,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,5 +2,6 @@
 
 from .executor import Executor
 from .task import Task
+from .workflow import Activity, Workflow
 
-__all__ = ["Executor", "Task"]
+__all__ = ["Activity", "Executor", "Task", "Workflow"]

@@ -73,7 +73,7 @@ class Execution:
 
     async def _call(self, task: Task) -> Ending:
         try:
-            return await self._handler.call(task)
+            return await self._handler.call(task, self._client)
         finally:
             # Behind the function's last reports, which reach the loop in the same way.
             asyncio.get_running_loop().call_soon(self._outbox.close)

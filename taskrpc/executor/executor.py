@@ -8,9 +8,10 @@ from typing import Any, Final, TypeVar
 
 from taskrpc.client import AsyncClient, RetryPolicy
 
-from .handler import Handler
+from .handler import DecisionHandler, Handler, Queue
 from .runtime import Runtime
 from .task import Task
+from .workflow import Workflow
 
 logger = logging.getLogger("taskrpc.executor")
 
@@ -18,6 +19,7 @@ logger = logging.getLogger("taskrpc.executor")
 _TIMEOUT: Final = 15.0
 
 Function = TypeVar("Function", bound=Callable[[Task], Any])
+Decider = TypeVar("Decider", bound=Callable[[Workflow], Any])
 
 
 class Executor:
@@ -43,7 +45,7 @@ class Executor:
         self._api_key = api_key
         self._grace = grace
         self._poll_timeout = poll_timeout
-        self._handlers: dict[str, Handler] = {}
+        self._handlers: dict[Queue, Handler] = {}
         self._running: tuple[asyncio.AbstractEventLoop, Runtime] | None = None
 
     def task(self, definition: str, *, concurrency: int = 1) -> Callable[[Function], Function]:
@@ -53,14 +55,32 @@ class Executor:
         """
 
         def register(function: Function) -> Function:
-            if definition in self._handlers:
-                raise ValueError(f"{definition!r} has a function already")
-            if concurrency < 1:
-                raise ValueError(f"the concurrency of {definition!r} has to be 1 or more, not {concurrency}")
-            self._handlers[definition] = Handler(definition, function, concurrency)
+            self._register(Handler(definition, function, concurrency))
             return function
 
         return register
+
+    def workflow(self, definition: str, *, concurrency: int = 1) -> Callable[[Decider], Decider]:
+        """Register the decorated function to decide about the workflows of `definition`, as `task` does for tasks.
+
+        It is called whenever something has happened to a workflow, with a `Workflow`: there it says what is to be
+        done next. It returns nothing. What it raises fails the decision, which is then tried again.
+        """
+
+        def register(function: Decider) -> Decider:
+            self._register(DecisionHandler(definition, function, concurrency))
+            return function
+
+        return register
+
+    def _register(self, handler: Handler) -> None:
+        if handler.queue in self._handlers:
+            raise ValueError(f"{handler.definition!r} has a function already")
+        if handler.concurrency < 1:
+            raise ValueError(
+                f"the concurrency of {handler.definition!r} has to be 1 or more, not {handler.concurrency}"
+            )
+        self._handlers[handler.queue] = handler
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, which drain; a second one ends the grace period at once."""
@@ -76,7 +96,7 @@ class Executor:
             raise ValueError("the executor has no function: register one with @executor.task(definition)")
         retry = RetryPolicy.persistent()
         async with AsyncClient(self._url, api_key=self._api_key, timeout=_TIMEOUT, retry=retry) as client:
-            logger.info("carrying out %s for %s", ", ".join(self._handlers), self._url)
+            logger.info("carrying out %s for %s", ", ".join(definition for _, definition in self._handlers), self._url)
             runtime = Runtime(client, self._handlers, grace=self._grace, poll_timeout=self._poll_timeout)
             self._running = asyncio.get_running_loop(), runtime
             try:

@@ -6,15 +6,17 @@ import contextvars
 import inspect
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from taskrpc.client import AsyncClient
 from taskrpc.core.json_text import JsonText
 from taskrpc.errors import TaskRpcError
 from taskrpc.wire.codecs import JSON
 
 from .task import Task
+from .workflow import Workflow
 
 _LONGEST_TRACEBACK: Final = 16_000
 
@@ -59,13 +61,28 @@ def _storable(text: str) -> str:
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
-@dataclass(frozen=True, slots=True)
+Queue = tuple[str, str]
+"""`task` or `workflow`, and a definition: what polls ask for."""
+
+
+def queue_of(resource: Mapping[str, Any]) -> Queue:
+    """Where a task that was handed out comes from."""
+    workflow: str | None = resource.get("workflow-definition")
+    return ("task", resource["definition"]) if workflow is None else ("workflow", workflow)
+
+
+@dataclass(frozen=True)
 class Handler:
     """A function, sync or async, for one definition; `concurrency` executions of it run at a time."""
 
     definition: str
-    function: Callable[[Task], Any]
+    function: Callable[[Any], Any]
     concurrency: int
+
+    @property
+    def queue(self) -> Queue:
+        """What has to be polled for it."""
+        return "task", self.definition
 
     @property
     def is_async(self) -> bool:
@@ -73,12 +90,13 @@ class Handler:
         call = type(self.function).__call__
         return inspect.iscoroutinefunction(self.function) or inspect.iscoroutinefunction(call)
 
-    async def call(self, task: Task) -> Ending:
+    async def call(self, task: Task, client: AsyncClient) -> Ending:
         """Run the function to its end. Cancelling the call cancels an async function and deserts a thread."""
-        if not self.is_async:
-            return await _in_thread(lambda: _settle(self.function, task))
         try:
-            return Success.of(await self.function(task))
+            argument = await self._argument(task, client)
+            if not self.is_async:
+                return await _in_thread(lambda: self._settle(argument))
+            return Success.of(self._result(argument, await self.function(argument)))
         except asyncio.CancelledError as error:
             current = asyncio.current_task()
             if current is not None and current.cancelling():
@@ -87,12 +105,37 @@ class Handler:
         except (Exception, SystemExit) as error:
             return Failure.of(error)
 
+    def _settle(self, argument: Any) -> Ending:
+        try:
+            return Success.of(self._result(argument, self.function(argument)))
+        except BaseException as error:
+            return Failure.of(error)
 
-def _settle(function: Callable[[Task], Any], task: Task) -> Ending:
-    try:
-        return Success.of(function(task))
-    except BaseException as error:
-        return Failure.of(error)
+    async def _argument(self, task: Task, client: AsyncClient) -> Any:
+        """What the function is called with."""
+        return task
+
+    def _result(self, argument: Any, returned: object) -> object:
+        """What the task ends with, once the function has returned."""
+        return returned
+
+
+class DecisionHandler(Handler):
+    """A function that decides about the workflows of one definition."""
+
+    @property
+    def queue(self) -> Queue:
+        return "workflow", self.definition
+
+    async def _argument(self, task: Task, client: AsyncClient) -> Workflow:
+        workflow_id = task.resource["requester"]["id"]
+        status = await client.workflow_status(workflow_id, include_activities=True)
+        return Workflow(task, status["resource"], status["activities"])
+
+    def _result(self, argument: Workflow, returned: object) -> object:
+        if returned is not None:
+            raise TypeError("a function that decides returns nothing: it says complete(result) or fail(error)")
+        return argument.actions
 
 
 async def _in_thread(work: Callable[[], Ending]) -> Ending:

@@ -10,7 +10,7 @@ from taskrpc.client import AsyncClient
 from taskrpc.errors import TaskRpcError
 
 from .execution import Execution
-from .handler import Handler
+from .handler import Handler, Queue, queue_of
 from .slots import Slots
 
 logger = logging.getLogger("taskrpc.executor")
@@ -24,13 +24,13 @@ class Runtime:
     """Long-polls for as many tasks as there are free slots and runs them, until `drain` is called."""
 
     def __init__(
-        self, client: AsyncClient, handlers: Mapping[str, Handler], *, grace: float, poll_timeout: float
+        self, client: AsyncClient, handlers: Mapping[Queue, Handler], *, grace: float, poll_timeout: float
     ) -> None:
         self._client = client
         self._handlers = handlers
         self._grace = grace
         self._poll_timeout = poll_timeout
-        self._slots = Slots({name: handler.concurrency for name, handler in handlers.items()})
+        self._slots = Slots({queue: handler.concurrency for queue, handler in handlers.items()})
         self._executions: dict[asyncio.Task[None], Execution] = {}
         self._draining = asyncio.Event()
         self._refusal: TaskRpcError | None = None
@@ -57,16 +57,19 @@ class Runtime:
     async def _poll_forever(self, executions: asyncio.TaskGroup) -> None:
         async with asyncio.TaskGroup() as polls:
             while True:
-                for free, definitions in self._slots.claim_polls():
-                    polls.create_task(self._poll(free, definitions, executions))
+                for free, queues in self._slots.claim_polls():
+                    polls.create_task(self._poll(free, queues, executions))
                 await self._slots.changed()
 
-    async def _poll(self, free: int, definitions: list[str], executions: asyncio.TaskGroup) -> None:
+    async def _poll(self, free: int, queues: list[Queue], executions: asyncio.TaskGroup) -> None:
         began = asyncio.get_running_loop().time()
         timeout = round(self._poll_timeout * 1000)
         try:
             answer = await self._client.long_poll(
-                definitions, max_batch_size=min(free, _LARGEST_BATCH), timeout=timeout
+                [definition for kind, definition in queues if kind == "task"] or None,
+                workflow_definitions=[definition for kind, definition in queues if kind == "workflow"] or None,
+                max_batch_size=min(free, _LARGEST_BATCH),
+                timeout=timeout,
             )
             for resource in answer["resources"]:
                 self._begin(resource, executions)
@@ -74,15 +77,15 @@ class Runtime:
             if not answer["resources"] and waited < min(_TOO_SOON, self._poll_timeout / 2):
                 await asyncio.sleep(_TOO_SOON * random.uniform(0.5, 1))
         except TaskRpcError as refusal:
-            logger.error("polling for %s was refused: %s", ", ".join(definitions), refusal)
+            logger.error("polling for %s was refused: %s", ", ".join(definition for _, definition in queues), refusal)
             self._refusal = refusal
             self.drain()
         finally:
-            self._slots.end_poll(definitions)
+            self._slots.end_poll(queues)
 
     def _begin(self, resource: dict[str, Any], executions: asyncio.TaskGroup) -> None:
-        handler = self._handlers[resource["definition"]]
-        self._slots.take(handler.definition)
+        handler = self._handlers[queue_of(resource)]
+        self._slots.take(handler.queue)
         execution = Execution(self._client, handler, resource)
         run = executions.create_task(execution.run())
         self._executions[run] = execution
@@ -90,7 +93,7 @@ class Runtime:
 
     def _over(self, run: asyncio.Task[None], handler: Handler) -> None:
         del self._executions[run]
-        self._slots.give_back(handler.definition)
+        self._slots.give_back(handler.queue)
 
     async def _let_finish(self) -> None:
         for run, execution in self._executions.items():
