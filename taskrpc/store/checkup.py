@@ -37,6 +37,7 @@ async def examine(url: str) -> list[Finding]:
                 await _reaper(connection),
                 *await _queues(connection),
                 *await _gates(connection),
+                *await _workflows(connection),
                 *await _vacuum(connection),
             ]
         return findings
@@ -92,7 +93,8 @@ async def _queues(connection: Connection) -> list[Finding]:
     findings = []
     for row in rows:
         state = f"{row['status']}, held by its limit" if row["held"] else row["status"]
-        text = f"{row['name']}: {row['tasks']} {state}"
+        name = row["name"] if row["kind"] == "task" else f"{row['kind']} {row['name']}"
+        text = f"{name}: {row['tasks']} {state}"
         stale = row["status"] == "ready" and not row["held"] and (row["oldest"] or 0) > _STALE_TASK_SECONDS
         if row["oldest"] is not None:
             text += f", the oldest for {row['oldest']:.0f} s"
@@ -111,6 +113,18 @@ async def _gates(connection: Connection) -> list[Finding]:
             "if it is still so in a minute, put the definition with another limit and back; please report it",
         )
         for row in rows
+    ]
+
+
+async def _workflows(connection: Connection) -> list[Finding]:
+    return [
+        Finding(
+            "workflows",
+            f"{row['id']} of {row['name']} waits for nothing",
+            False,
+            f"cancel it with taskrpc call workflow/cancel id={row['id']}; please report it",
+        )
+        for row in await connection.fetch(SQL["stuck_workflows"])
     ]
 
 

@@ -14,6 +14,7 @@ _TASK: Final = """
 insert into taskrpc.task (id, kind, name, rev, rank, status, queued, ready_at, due_at, created_at, updated_at)
 values ('t1', 'task', 'test/task', 0, 0,
 """
+_WORKFLOW: Final = _TASK.replace("'task'", "'workflow'")
 # As if a server were alive, however long the doctor takes to come.
 _PULSE: Final = "update taskrpc.pulse set at = taskrpc.now() + interval '1 minute'"
 _NO_PULSE: Final = "update taskrpc.pulse set at = taskrpc.now() - interval '1 minute'"
@@ -32,6 +33,11 @@ SICKNESSES: Final = {
         "test/task: 1 ready, the oldest for 72",
     ),
     "wrong count": ("insert into taskrpc.gate values ('queue/test/task', 5, 3)", "limits", "counts 3 of 5, has 0"),
+    "stuck workflow": (
+        f"{_WORKFLOW} 'in-progress', false, null, null, now(), now())",
+        "workflows",
+        "t1 of test/task waits for nothing",
+    ),
     "lossy": (
         "do $$ begin execute format('alter database %I set synchronous_commit = off', current_database()); end $$",
         "database",

@@ -40,6 +40,14 @@ select g.key, g.lim, g.used, c.used as counted, c.held from taskrpc.gate g cross
 ) c
 where g.used <> c.used or (c.held > 0 and g.used < g.lim) limit 100;
 
+-- name: stuck_workflows
+-- Workflows in progress in which nothing can happen any more: nothing is open, and nothing is in their inbox.
+select w.id, w.name from taskrpc.task w
+where w.kind = 'workflow' and w.status = 'in-progress'
+    and not exists (select from taskrpc.task t where t.open_in = w.id)
+    and not exists (select from taskrpc.event e where e.workflow_id = w.id)
+limit 100;
+
 -- name: xmin_holders
 -- Who keeps vacuum from removing dead rows: sessions, replication slots, prepared transactions; oldest first.
 select * from (
