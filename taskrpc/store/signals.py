@@ -56,7 +56,9 @@ class Signals:
         self.queued([(row["kind"], row["name"]) for row in rows if row["queued"]])
         done = [row for row in rows if row["status"] == "done"]
         self.ended([row["id"] for row in done])
-        parents = {row["parent_id"] for row in done if row["parent_id"] is not None}
+        # One that is retried may belong to a workflow that ended at the same moment: then it has to be swept.
+        heard = [*done, *(row for row in rows if row["call"] == "retry")]
+        parents = {row["parent_id"] for row in heard if row["parent_id"] is not None}
         workflows = [row for row in rows if row["kind"] == "workflow"]
         ended = {row["id"] for row in workflows if row["status"] == "done" and row.get("leaves_open", True)}
         begun = {row["id"] for row in workflows if row["status"] != "done" and row.get("status_before") == "created"}

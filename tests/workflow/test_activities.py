@@ -1,5 +1,6 @@
 """Activities are ordinary tasks: they have limits, and can be canceled, stopped and retried; decisions cannot."""
 
+import asyncio
 from typing import Any
 
 import asyncpg
@@ -7,6 +8,7 @@ import pytest
 
 from taskrpc.errors import TaskRpcError
 from tests.databases import Clock
+from tests.store.halting import HALT, go_on, halted
 from tests.workflow.flows import DO_NOTHING, STEP, Flows, complete, task
 
 
@@ -83,6 +85,22 @@ async def test_an_activity_of_a_done_workflow_is_not_retried(flows: Flows, limit
     assert refused.value.type == "workflow-has-been-done"
     assert refused.value.data == {"workflow": workflow_id}
     assert await flows.outcome(step) == ("done", "canceled")
+
+
+async def test_a_retry_and_the_end_of_its_workflow_at_once_leave_nothing_open(
+    flows: Flows, observer: asyncpg.Connection
+) -> None:
+    workflow_id, step = await _started(flows, allowedRetryCount=1)
+    await flows.server.of("fail", step)
+    decision = await _heard(flows, step)
+    await observer.execute(HALT.replace("for each row", "for each row when (new.call = 'retry')"))
+    retrying = asyncio.ensure_future(flows.call("awf.task/retry", id=step["id"]))
+    await halted(observer)
+    await flows.succeed(decision, complete())
+    assert (await flows.ended(workflow_id))["outcome"] == "succeeded"
+    await go_on(observer)
+    await retrying
+    await flows.canceled(step)
 
 
 async def test_decisions_are_neither_canceled_nor_stopped_nor_retried(flows: Flows) -> None:
