@@ -18,6 +18,7 @@ class Results:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._waits = 0
         self._draining = False
         self._on_waiting: list[Callable[[], None]] = []
 
@@ -27,8 +28,8 @@ class Results:
 
     @property
     def waiting(self) -> int:
-        """How many callers wait."""
-        return sum(len(futures) for futures in self._waiting.values())
+        """How many callers wait, having seen that their task is not done."""
+        return self._waits
 
     @contextlib.contextmanager
     def expected(self, task_id: str) -> Iterator["asyncio.Future[None]"]:
@@ -57,7 +58,11 @@ class Results:
             row = await look()
             if row["status"] == "done":
                 return row
-            await asyncio.wait((ended, caller.watch()), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            self._waits += 1
+            try:
+                await asyncio.wait((ended, caller.watch()), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self._waits -= 1
         return await look()
 
     def ended(self, ids: Iterable[str]) -> None:

@@ -141,11 +141,12 @@ async def test_calls_whose_connections_are_cut_are_carried_out_or_refused(own_ur
     async with contextlib.AsyncExitStack() as stack:
         wires = await stack.enter_async_context(connections(server.url, 6))
         task = await started(wires[0])
-        await wires[0].call("awf.definition/put", id="old/task")
+        for name in ("old/task", "kept/task"):
+            await wires[0].call("awf.definition/put", id=name)
         calls: list[tuple[str, dict[str, Any]]] = [
             ("awf.definition/put", {"id": "new/task", "concurrencyLimit": 1}),
             ("awf.definition/delete", {"id": "old/task"}),
-            ("awf.definition/get", {"id": "old/task"}),
+            ("awf.definition/get", {"id": "kept/task"}),
             ("awf.definition/list", {}),
             ("awf.task/status", {"id": task["id"]}),
             ("awf.task/list", {}),
