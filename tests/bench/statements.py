@@ -39,6 +39,7 @@ def create(params: Sequence[str]) -> list[Any]:
         calls,
         list(params),
         [len(text) for text in params],
+        nothing,
     ]
 
 
