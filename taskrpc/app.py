@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from taskrpc.engine.loop import survive
 from taskrpc.engine.reaper import Reaper
 from taskrpc.errors import TaskRpcError
 from taskrpc.parts import Parts, build
@@ -91,7 +92,7 @@ class Service:
     ) -> None:
         try:
             async with asyncio.timeout(None) as patience, asyncio.TaskGroup() as group:
-                parts = build(self._settings, database, group.create_task)
+                parts = build(self._settings, database, lambda work: group.create_task(survive(work)))
                 loops = [group.create_task(loop) for loop in parts.loops()]
                 await _load_definitions(parts)
                 server = _server(parts)

@@ -1,9 +1,12 @@
-"""The one shape of background work: do it, wait, do it again; errors are logged and do not end it."""
+"""The shapes of background work: loops that do it, wait and do it again, and work that is done once.
+
+Errors are logged, and end neither a loop nor the server.
+"""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
 
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.database import ConnectionLost
@@ -31,3 +34,11 @@ async def run_every(name: str, work: Callable[[], Awaitable[float]], poke: async
                 await poke.wait()
         except TimeoutError:
             pass
+
+
+async def survive(work: Coroutine[Any, Any, None]) -> None:
+    """Does something once, where nobody waits for it: what a failure leaves undone, a loop finds."""
+    try:
+        await work
+    except Exception:
+        log.exception("work in the background failed; the server goes on")

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from taskrpc.engine import loop
-from taskrpc.engine.loop import run_every
+from taskrpc.engine.loop import run_every, survive
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.database import ConnectionLost
 
@@ -81,3 +81,30 @@ async def test_a_poke_makes_it_run_at_once_and_a_poke_during_the_work_once_more(
         await work.ran.wait()
     assert work.runs == 3
     running.cancel()
+
+
+async def test_work_that_fails_is_logged_and_takes_nothing_else_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail() -> None:
+        raise ZeroDivisionError("a defect")
+
+    async with asyncio.TaskGroup() as group:
+        other = group.create_task(asyncio.sleep(0, "done"))
+        group.create_task(survive(fail()))
+    assert other.result() == "done"
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert "a defect" in (record.exc_text or "")
+
+
+async def test_work_that_is_cancelled_is_cancelled() -> None:
+    begun = asyncio.Event()
+
+    async def wait() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    working = asyncio.ensure_future(survive(wait()))
+    await begun.wait()
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
