@@ -1,0 +1,163 @@
+"""Rules: what is started by time (the scheduler's) or by events (subscriptions'), with which params."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from taskrpc.core.cron import Schedule, parse_schedule, parse_zone
+from taskrpc.core.definition import Name, Priority, invalid, shown
+from taskrpc.core.selection import Path, Selection, is_missing, value_at
+
+SCHEDULER_RULE: Final = "AidboxSchedulerRule"
+SUBSCRIPTION_RULE: Final = "AidboxSubscriptionRule"
+_LONGEST_DEADLINE_SECONDS: Final = 366 * 24 * 3600
+
+Label = Annotated[StrictStr, Field(min_length=1, max_length=255)]
+
+
+class ActivityRequest(BaseModel):
+    """What a rule starts: a task or a workflow of a definition."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    definition: Name
+    params: dict[str, Any] | None = None
+    label: Label | None = None
+    priority: Priority | None = None
+
+
+class _Rule(BaseModel):
+    """The two forms of a rule's request, of which one is given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task_request: ActivityRequest | None = Field(None, alias="task-request")
+    workflow_request: ActivityRequest | None = Field(None, alias="workflow-request")
+
+    @model_validator(mode="after")
+    def _requests_one(self) -> "_Rule":
+        if (self.task_request is None) == (self.workflow_request is None):
+            raise ValueError("one of task-request and workflow-request has to be given")
+        return self
+
+    @property
+    def request(self) -> ActivityRequest:
+        """What the rule starts."""
+        request = self.task_request or self.workflow_request
+        assert request is not None  # a rule that is checked has one
+        return request
+
+    @property
+    def starts(self) -> Literal["task", "workflow"]:
+        """The kind of what the rule starts."""
+        return "task" if self.task_request is not None else "workflow"
+
+
+class SchedulerRule(_Rule):
+    """A rule of the scheduler; the names are those of the wire, times are in seconds."""
+
+    schedule: Annotated[StrictStr, Field(min_length=1, max_length=255)]
+    timezone: StrictStr = "UTC"
+    execute_on_setup: StrictBool = Field(False, alias="execute-on-setup")
+    concurrency_policy: Literal["forbid", "allow"] = Field("forbid", alias="concurrency-policy")
+    start_deadline_seconds: Annotated[StrictInt, Field(ge=0, le=_LONGEST_DEADLINE_SECONDS)] = Field(
+        60, alias="start-deadline-seconds"
+    )
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_a_schedule(cls, expression: str) -> str:
+        parse_schedule(expression)
+        return expression
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, name: str) -> str:
+        parse_zone(name)
+        return name
+
+    @property
+    def ticks(self) -> Schedule:
+        """When the rule fires."""
+        return parse_schedule(self.schedule, self.timezone)
+
+
+class SubscriptionRule(_Rule):
+    """A rule that starts something whenever a resource fits. In its request's params `{get-in: path}` stands for a
+    value of that resource."""
+
+    select_by: Selection = Field(alias="select-by")
+
+    @model_validator(mode="after")
+    def _templates_are_paths(self) -> "SubscriptionRule":
+        _check_templates(self.request.params)
+        return self
+
+    def filled_params(self, resource: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The request's params with the values of a resource; what the resource does not have is left out of mappings,
+        and null in lists."""
+        params = self.request.params
+        return None if params is None else {key: _filled(value, resource) for key, value in _present(params, resource)}
+
+
+class _Template(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    get_in: Path = Field(alias="get-in")
+
+
+def _is_template(value: object) -> bool:
+    return isinstance(value, Mapping) and value.keys() == {"get-in"}
+
+
+def _check_templates(value: object) -> None:
+    if _is_template(value):
+        try:
+            _Template.model_validate(value)
+        except ValidationError:
+            raise ValueError(f"get-in is a path of 1 to 32 keys and numbers, not {shown(value)}") from None
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            _check_templates(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_templates(inner)
+
+
+def _present(mapping: Mapping[str, Any], resource: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [
+        (key, value)
+        for key, value in mapping.items()
+        if not (_is_template(value) and is_missing(value_at(resource, value["get-in"])))
+    ]
+
+
+def _filled(value: Any, resource: Mapping[str, Any]) -> Any:
+    if _is_template(value):
+        found = value_at(resource, value["get-in"])
+        return None if is_missing(found) else found
+    if isinstance(value, Mapping):
+        return {key: _filled(inner, resource) for key, inner in _present(value, resource)}
+    return [_filled(inner, resource) for inner in value] if isinstance(value, list) else value
+
+
+R = TypeVar("R", bound=_Rule)
+
+
+def parse_rule(form: type[R], fields: Mapping[str, object]) -> R:
+    """Checks the fields of a rule (without its id); raises `invalid-params` that lists every mistake."""
+    try:
+        return form.model_validate({key: value for key, value in fields.items() if value is not None})
+    except ValidationError as error:
+        raise invalid(error) from None
