@@ -142,12 +142,12 @@ _OWN_FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 
-def parse_params(name: str, params: object) -> _Params:
-    """The params of a built-in task; raises `invalid-params` with every mistake below `params`."""
+def parse_params(name: str, params: object, path: str = "params") -> _Params:
+    """The params of a built-in task, which stand at `path`; raises `invalid-params` with every mistake."""
     try:
         return _PARAMS[name].model_validate({} if params is None else params)
     except ValidationError as error:
-        raise invalid_params_of(mistakes(error, "params")) from None
+        raise invalid_params_of(mistakes(error, path)) from None
 
 
 def definition_fields(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,9 +159,9 @@ def definition_fields(name: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {**_OWN_FIELDS.get(name, {}), **fields}
 
 
-def refuse_polls(names: list[str] | None) -> None:
+def refuse_polls(names: list[str]) -> None:
     """Raises ValueError when a poll asks for tasks that the server does itself."""
-    for name in names or ():
+    for name in names:
         if name in BUILT_INS:
             raise ValueError(f"{name} is done by the server itself; executors cannot poll it")
 

@@ -28,6 +28,7 @@ Milliseconds = Annotated[StrictInt, Field(ge=0, le=TEN_YEARS_MS)]
 Limit = Annotated[StrictInt, Field(ge=0, le=1_000_000_000)]
 Priority = Annotated[StrictInt, Field(ge=-1_000_000_000, le=1_000_000_000)]
 Name = Annotated[StrictStr, Field(min_length=1, max_length=255)]
+Label = Annotated[StrictStr, Field(min_length=1, max_length=255)]
 
 _LONGEST_VALUE: Final = 200
 

@@ -18,6 +18,7 @@ EDGES: Final = frozenset(
     {
         ("created", "create", "ready"),
         ("created", "create", "waiting"),
+        ("created", "create", "in-progress"),
         ("waiting", "due", "ready"),
         ("ready", "poll", "requested"),
         ("ready", "poll", "in-progress"),
@@ -27,6 +28,7 @@ EDGES: Final = frozenset(
         ("in-progress", "notify", "in-progress"),
         ("in-progress", "feedback", "in-progress"),
         ("in-progress", "success", "done"),
+        ("in-progress", "due", "done"),
         ("in-progress", "fail", "waiting"),
         ("in-progress", "fail", "done"),
         ("in-progress", "release", "ready"),
@@ -34,10 +36,11 @@ EDGES: Final = frozenset(
         ("in-progress", "in-progress-timeout", "waiting"),
         ("in-progress", "in-progress-timeout", "done"),
         ("in-progress", "stop", "in-progress"),
-        *((status, "stop", "done") for status in ("waiting", "ready", "requested")),
+        *((status, "stop", "done") for status in ("waiting", "ready", "requested", "in-progress")),
         *((status, "cancel", "done") for status in ("waiting", "ready", "requested", "in-progress")),
         *((status, "dropped", "done") for status in ("waiting", "ready", "requested", "in-progress")),
         ("done", "retry", "ready"),
+        ("done", "retry", "in-progress"),
     }
 )
 

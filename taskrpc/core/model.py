@@ -59,7 +59,7 @@ def task_resource(row: Row) -> Resource:
         resource["priority"] = -row["rank"]
     if row["execute_at"] is not None:
         resource["executeAt"] = format_time(row["execute_at"])
-    if status == "in-progress" and kind != "workflow":
+    if status == "in-progress" and row["lease_at"] is not None:
         resource["inProgressTimeout"] = row["run_timeout"]
         resource["inProgressTimeoutAt"] = format_time(row["lease_at"])
     for key, column in _DOCUMENTS:

@@ -16,14 +16,12 @@ from pydantic import (
 )
 
 from taskrpc.core.cron import Schedule, parse_schedule, parse_zone
-from taskrpc.core.definition import Name, Priority, invalid, shown
+from taskrpc.core.definition import Label, Name, Priority, invalid, shown
 from taskrpc.core.selection import Path, Selection, is_missing, value_at
 
 SCHEDULER_RULE: Final = "AidboxSchedulerRule"
 SUBSCRIPTION_RULE: Final = "AidboxSubscriptionRule"
 _LONGEST_DEADLINE_SECONDS: Final = 366 * 24 * 3600
-
-Label = Annotated[StrictStr, Field(min_length=1, max_length=255)]
 
 
 class ActivityRequest(BaseModel):

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from taskrpc.core.built_in import BUILT_INS, definition_fields
 from taskrpc.core.definition import Definition, DefinitionSpec, Kind, default_definition, parse_definition, shown
 from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.store.database import Record
@@ -113,6 +114,8 @@ class Definitions:
 
     async def put(self, name: str, fields: dict[str, Any]) -> tuple[Definition, list[Queue]]:
         """Adds a revision; answers it and the queues that got tasks because a limit was raised."""
+        if name in BUILT_INS:
+            fields = definition_fields(name, fields)
         row, admitted = await self._store.put(name, parse_definition(fields), fields)
         await self.reload()
         return _definition(row), admitted
@@ -120,6 +123,8 @@ class Definitions:
     async def delete(self, name: str) -> list[Queue]:
         """Deletes a definition: its tasks stay, and new ones get the defaults. Raises `definition-not-found`."""
         kind = self.get(name).spec.kind
+        if name in BUILT_INS:
+            raise invalid_params("id", f"{name} belongs to the server; put it without fields to take back what was put")
         _, admitted = await self._store.put(name, DefinitionSpec(kind=kind), {"kind": kind}, deleted=True)
         await self.reload()
         return admitted
@@ -148,7 +153,8 @@ def _of_file(parsed: object) -> dict[str, tuple[DefinitionSpec, dict[str, Any]]]
             message = f"{name}: the fields of a definition are a mapping, not {shown(fields)}"
             raise TaskRpcError("invalid-params", message, {"definition": name})
         try:
-            definitions[name] = (parse_definition(fields or {}), fields or {})
+            given = definition_fields(name, fields or {}) if name in BUILT_INS else fields or {}
+            definitions[name] = (parse_definition(given), given)
         except TaskRpcError as error:
             data = {"definition": name, **(error.data or {})}
             raise TaskRpcError("invalid-params", f"{name}: {error.message}", data) from error

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from taskrpc.core.built_in import AT_ONCE, BUILT_INS, Wait, parse_params, refuse_time
 from taskrpc.core.definition import Definition
 from taskrpc.core.ids import uuid7
 from taskrpc.core.model import Row, resource_type, task_resource
@@ -50,7 +51,9 @@ def _priority(request: TaskRequest, definition: Definition) -> int:
 
 def new_task(request: TaskRequest, definition: Definition, call_id: str, path: str = "params") -> NewTask:
     """Raises `invalid-params` for params that do not fit their schema; `path` is where they stand."""
-    task_id = request.id or uuid7()
+    task_id, execute_at = request.id or uuid7(), request.execute_at
+    if definition.name in BUILT_INS:
+        execute_at = _time_of_built_in(request, path)
     params = _checked_params(definition, request.params, path)
     view: dict[str, Any] = {
         "id": task_id,
@@ -68,12 +71,19 @@ def new_task(request: TaskRequest, definition: Definition, call_id: str, path: s
         params=json_text(params),
         label=request.label,
         requester=json_text(request.requester),
-        execute_at=request.execute_at,
+        execute_at=execute_at,
         gate_value=value,
         gate=definition.gate(value),
         queue_gate=definition.queue_gate,
         parent_id=request.parent_id,
     )
+
+
+def _time_of_built_in(request: TaskRequest, path: str) -> datetime | None:
+    checked = parse_params(request.definition, request.params, path)
+    if request.definition in AT_ONCE and request.execute_at is not None:
+        raise refuse_time(request.definition)
+    return checked.ends_at if isinstance(checked, Wait) else request.execute_at
 
 
 def new_workflow(request: TaskRequest, definition: Definition, call_id: str, path: str = "params") -> NewWorkflow:

@@ -16,7 +16,8 @@ from pydantic import (
     model_validator,
 )
 
-from taskrpc.core.definition import Name, Priority, shown
+from taskrpc.core.built_in import refuse_polls
+from taskrpc.core.definition import Label, Name, Priority, shown
 from taskrpc.core.ids import ID_RULE, is_id
 from taskrpc.core.lifecycle import OUTCOMES, STATUSES
 from taskrpc.core.timestamps import parse_time
@@ -67,7 +68,6 @@ def _listed(value: object) -> object:
 
 
 NewId = Annotated[StrictStr, AfterValidator(_well_formed)]
-Label = Annotated[StrictStr, Field(min_length=1, max_length=255)]
 CallId = Annotated[StrictStr, Field(min_length=1, max_length=255)]
 Time = Annotated[datetime, BeforeValidator(_time)]
 Definitions = Annotated[list[StrictStr], Field(max_length=_MOST_DEFINITIONS)]
@@ -80,10 +80,15 @@ assert set(STATUSES) == set(Status.__args__)  # type: ignore[attr-defined]
 assert set(OUTCOMES) == set(Outcome.__args__)  # type: ignore[attr-defined]
 
 
+def _polled(names: list[str]) -> list[str]:
+    refuse_polls(names)
+    return names
+
+
 class Poll(Tolerant):
     """`poll`: which definitions, how many tasks, and whether they are started at once."""
 
-    task_definitions: Definitions | None = Field(None, alias="taskDefinitions")
+    task_definitions: Annotated[Definitions, AfterValidator(_polled)] | None = Field(None, alias="taskDefinitions")
     workflow_definitions: Definitions | None = Field(None, alias="workflowDefinitions")
     max_batch_size: Annotated[StrictInt, Field(ge=1, le=1000)] = Field(1, alias="maxBatchSize")
     start: StrictBool = False

@@ -14,7 +14,13 @@ OUTAGE_MS: Final = 5000.0
 KEPT_MS: Final = 3_600_000.0
 
 # Those that trust the pulse take its age as a further parameter: nothing expires while it is old.
-_ROUND: Final = (("promote", ()), ("requeue", (OUTAGE_MS,)), ("expire", (OUTAGE_MS,)), ("drop", ()))
+_ROUND: Final = (
+    ("promote", ()),
+    ("finish_waits", ()),
+    ("requeue", (OUTAGE_MS,)),
+    ("expire", (OUTAGE_MS,)),
+    ("drop", ()),
+)
 
 
 class Reaping:

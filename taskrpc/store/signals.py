@@ -26,7 +26,7 @@ class Signals:
         self._on_ended.append(on_ended)
 
     def subscribe_due(self, on_due: OnDue) -> None:
-        """Has it told in how many seconds, by the database's clock, a task that waits will be due."""
+        """Has it told in how many seconds, by the database's clock, a task that waits for its time will be due."""
         self._on_due.append(on_due)
 
     def subscribe_reported(self, on_reported: OnReported) -> None:
@@ -63,7 +63,8 @@ class Signals:
         ended = {row["id"] for row in workflows if row["status"] == "done" and row.get("leaves_open", True)}
         begun = {row["id"] for row in workflows if row["status"] != "done" and row.get("status_before") == "created"}
         self.reported([*parents, *ended, *begun])
-        waits = [row["wake_at"] - row["updated_at"] for row in rows if row["status"] in ("waiting", "created")]
+        appointments = ((row["wake_at"] or row["ends_at"], row["updated_at"]) for row in rows)
+        waits = [at - now for at, now in appointments if at is not None]
         if waits:
             for react in self._on_due:
                 react(min(waits).total_seconds())

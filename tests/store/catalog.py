@@ -36,6 +36,16 @@ _INDEXES: Final = """
 select pg_get_indexdef(indexrelid) as line from pg_index where indrelid = $1
 order by indexrelid::regclass::text collate "C"
 """
+_TRIGGERS: Final = """
+select pg_get_triggerdef(oid) as line from pg_trigger where tgrelid = $1 and not tgisinternal order by tgname
+"""
+_VIEWS: Final = """
+select format('view %s(%s)', c.relname, string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod), ', '
+    order by a.attnum)) as line
+from pg_class c join pg_attribute a on a.attrelid = c.oid
+where c.relnamespace = 'taskrpc'::regnamespace and c.relkind = 'v' and a.attnum > 0
+group by c.relname order by c.relname
+"""
 _FUNCTIONS: Final = """
 select format('function %s(%s) returns %s, %s, %s', proname, pg_get_function_arguments(oid),
     pg_get_function_result(oid), case provolatile when 'i' then 'immutable' when 's' then 'stable' else 'volatile' end,
@@ -46,17 +56,18 @@ order by proname, pg_get_function_arguments(oid) collate "C"
 
 
 async def described(connection: asyncpg.Connection) -> str:
-    """The tables, their columns, constraints and indexes, and the functions of the schema taskrpc."""
+    """Tables with columns, constraints, indexes and triggers, and the views and functions of the schema taskrpc."""
     blocks = []
     for relation in await connection.fetch(_RELATIONS):
         head = f"table {relation['name']}"
         for word in ("partitioned", "bound", "options"):
             head += f" [{relation[word]}]" if relation[word] else ""
         lines = [head]
-        for query in (_COLUMNS, _CONSTRAINTS, _INDEXES):
+        for query in (_COLUMNS, _CONSTRAINTS, _INDEXES, _TRIGGERS):
             lines += [f"    {row['line']}" for row in await connection.fetch(query, relation["oid"])]
         blocks.append("\n".join(lines))
-    blocks.append("\n".join(row["line"] for row in await connection.fetch(_FUNCTIONS)))
+    for query in (_VIEWS, _FUNCTIONS):
+        blocks.append("\n".join(row["line"] for row in await connection.fetch(query)))
     return "\n\n".join(blocks) + "\n"
 
 

@@ -50,6 +50,11 @@ from (
         when n % 100 < 98 then 'requested' else 'in-progress' end as status) s
 ) t;
 
+insert into taskrpc.task (id, kind, name, rev, status, rank, ready_at, ends_at, created_at, updated_at, params)
+select 'wait-' || n, 'task', 'awf.task/wait', 0, 'in-progress', 0, at, at, at, at, '{}'
+from generate_series(1, 20000) n
+cross join lateral (select taskrpc.now() + (n % 2011 - 1000) * interval '1 second' as at) t;
+
 update taskrpc.pulse set at = 'infinity', resumed_at = '-infinity';
 
 insert into taskrpc.log (task_id, kind, at, action, status_before, status_after)
@@ -239,12 +244,13 @@ HOT: Final[dict[str, Arguments]] = {
     "next_due": lambda _: [],
     "put_off": lambda _: [MOST],
     "promote": lambda _: [MOST],
+    "finish_waits": lambda _: [MOST],
     "requeue": lambda _: [MOST, 5000],
     "expire": lambda _: [MOST, 5000],
     "drop": lambda _: [MOST],
     "delete_expired": lambda _: [MOST, 1000],
 }
-_REAPER: Final = ("next_due", "put_off", "promote", "requeue", "expire", "drop", "delete_expired")
+_REAPER: Final = ("next_due", "put_off", "promote", "finish_waits", "requeue", "expire", "drop", "delete_expired")
 
 
 def _nodes(plan: Any) -> Iterator[Any]:

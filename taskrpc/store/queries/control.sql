@@ -17,6 +17,7 @@ with x as materialized (
     update taskrpc.task t set
         status = 'done', outcome = 'canceled', queued = false, held = false,
         wake_at = null, lease_at = null, due_at = null, drop_at = null, open_in = null,
+        ends_at = null, listens = null,
         expire_at = taskrpc.now() + taskrpc.ms(fit.retention),
         version = t.version + 1, updated_at = taskrpc.now(),
         call = 'cancel', call_id = fit.call_id, call_at = taskrpc.now(), call_version = t.version + 1
@@ -37,13 +38,14 @@ from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t
 where x.n not in (select n from changed) and t.kind <> 'workflow';
 
 -- name: stop
--- Asks running tasks to stop, until their deadline; cancels those that do not run.
+-- Asks running tasks to stop, until their deadline; cancels those that do not run, or that only the server waits for.
 -- $1 ids, $2 ids of the calls, $3 limited.
--- Edges: in-progress -stop-> in-progress, waiting, ready, requested -stop-> done.
+-- Edges: in-progress -stop-> in-progress, waiting, ready, requested, in-progress -stop-> done.
 with x as materialized (
     select * from unnest($1::text[], $2::text[]) with ordinality as x(id, call_id, n)
 ), fit as materialized (
-    select x.n, x.call_id, t.id, t.status, t.held, d.run_timeout, d.retention, t.status = 'in-progress' as runs
+    select x.n, x.call_id, t.id, t.status, t.held, d.run_timeout, d.retention,
+        t.status = 'in-progress' and t.lease_at is not null as runs
     from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
     where t.status <> 'done' and t.kind = 'task' and (t.call, t.call_id) is distinct from ('stop', x.call_id)
         and (t.gate is not null or t.queue_gate is not null) = $3
@@ -60,6 +62,7 @@ with x as materialized (
         due_at = case when fit.runs then t.due_at end,
         drop_at = case when fit.runs then t.drop_at end,
         open_in = case when fit.runs then t.open_in end,
+        ends_at = null, listens = null,
         expire_at = case when not fit.runs then taskrpc.now() + taskrpc.ms(fit.retention) end,
         version = t.version + 1, updated_at = taskrpc.now(),
         call = 'stop', call_id = fit.call_id, call_at = taskrpc.now(), call_version = t.version + 1
@@ -92,13 +95,16 @@ order by t.id for update of t skip locked;
 -- name: retry
 -- Begins a new generation of tasks that failed or were canceled, unless they belong to a workflow that is done; where the
 -- definition has limits now, they are held until their gate admits them.
--- $1 ids, $2 ids of the calls, $3 limited. Edges: done -retry-> ready.
+-- $1 ids, $2 ids of the calls, $3 limited. Edges: done -retry-> ready, done -retry-> in-progress.
 with x as materialized (
     select * from unnest($1::text[], $2::text[]) with ordinality as x(id, call_id, n)
 ), fit as materialized (
     select x.n, x.call_id, t.id, t.status, t.held, d.run_timeout, d.timeout,
         case when newest.concurrency_limit is not null then taskrpc.gate_key(t.name, t.gate_value) end as gate,
-        case when newest.queue_limit is not null then taskrpc.queue_gate_key(t.name) end as queue_gate
+        case when newest.queue_limit is not null then taskrpc.queue_gate_key(t.name) end as queue_gate,
+        taskrpc.begins_at_once(t.name) as begins,
+        case when t.name = 'awf.task/wait' then taskrpc.wait_ends_at(t.params, t.execute_at) end as ends_at,
+        case when t.name = 'awf.task/subscribe' then taskrpc.listening_key(t.params -> 'select-by') end as listens
     from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
     cross join lateral taskrpc.newest_limits(t.name) newest
     where t.status = 'done' and t.outcome in ('failed', 'canceled') and t.kind = 'task'
@@ -109,11 +115,13 @@ with x as materialized (
     for update of t skip locked
 ), changed as (
     update taskrpc.task t set
-        status = 'ready', outcome = null, outcome_reason = null, result = null, error = null, progress = null,
-        exec_id = null, retry_count = 0, stop_requested = false, stop_told = false,
+        status = case when fit.begins then 'in-progress' else 'ready' end,
+        outcome = null, outcome_reason = null, result = null, error = null, progress = null,
+        exec_id = null, retry_count = fit.begins::integer, stop_requested = false, stop_told = false,
         gate = fit.gate, queue_gate = fit.queue_gate, open_in = t.parent_id,
-        queued = fit.gate is null, held = fit.gate is not null,
-        ready_at = taskrpc.now(), execute_at = null, expire_at = null,
+        queued = fit.gate is null and not fit.begins, held = fit.gate is not null and not fit.begins,
+        ready_at = taskrpc.now(), execute_at = fit.ends_at, ends_at = fit.ends_at, expire_at = null,
+        listens = fit.listens,
         drop_at = taskrpc.now() + taskrpc.ms(fit.timeout),
         bytes = coalesce(octet_length(t.params::text), 0),
         version = t.version + 1, updated_at = taskrpc.now(),

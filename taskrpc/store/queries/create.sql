@@ -4,7 +4,8 @@
 -- Arrays: $1 ids, $2 names, $3 revisions, $4 labels, $5 requesters, $6 ranks, $7 executeAt, $8 gate values, $9 gates,
 -- $10 queue gates, $11 ids of the calls, $12 params, $13 bytes, $14 workflows that they belong to; there an element is
 -- also left out when its label is taken.
--- Edges: created -create-> ready, created -create-> waiting.
+-- Built-in tasks that begin with their creation are in progress, without a lease: the server ends them.
+-- Edges: created -create-> ready, created -create-> waiting, created -create-> in-progress.
 with x as materialized (
     select * from unnest(
         $1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::int[], $7::timestamptz[], $8::text[],
@@ -14,19 +15,28 @@ with x as materialized (
 ), created as (
     insert into taskrpc.task (
         id, kind, name, rev, label, requester, rank, execute_at, gate_value, gate, queue_gate, create_id, params,
-        bytes, parent_id, open_in, status, queued, held, ready_at, wake_at, drop_at, created_at, updated_at
+        bytes, parent_id, open_in, status, queued, held, ready_at, wake_at, ends_at, drop_at, retry_count, listens,
+        created_at, updated_at
     )
-    select x.id, 'task', x.name, x.rev, x.label, x.requester::json, x.rank, x.execute_at, x.gate_value, x.gate,
+    select x.id, 'task', x.name, x.rev, x.label, x.requester::json, x.rank, e.execute_at, x.gate_value, x.gate,
         x.queue_gate, x.call_id, x.params::json, x.bytes, x.parent_id, x.parent_id,
-        case when later then 'waiting' else 'ready' end,
-        not later and x.gate is null,
-        not later and x.gate is not null,
+        case when begins then 'in-progress' when later then 'waiting' else 'ready' end,
+        not later and not begins and x.gate is null,
+        not later and not begins and x.gate is not null,
         case when not later then taskrpc.now() end,
-        case when later then x.execute_at end,
+        case when later then e.execute_at end,
+        case when x.name = 'awf.task/wait' then e.execute_at end,
         taskrpc.now() + taskrpc.ms(d.timeout),
+        begins::integer,
+        case when x.name = 'awf.task/subscribe' then taskrpc.listening_key(x.params::json -> 'select-by') end,
         taskrpc.now(), taskrpc.now()
     from x join taskrpc.definition d on d.rev = x.rev
-    cross join lateral (select coalesce(x.execute_at > taskrpc.now(), false) as later) l
+    cross join lateral (select taskrpc.begins_at_once(x.name) as begins) b
+    cross join lateral (select not begins and coalesce(x.execute_at > taskrpc.now(), false) as later) l
+    cross join lateral (
+        select case when x.name = 'awf.task/wait' then taskrpc.wait_ends_at(x.params::json, x.execute_at)
+            else x.execute_at end as execute_at
+    ) e
     where not exists (select from taskrpc.definition newer where newer.name = x.name and newer.rev > x.rev)
     order by x.id
     on conflict do nothing

@@ -28,6 +28,7 @@ select extract(epoch from taskrpc.now() - at)::float8 as seconds from taskrpc.pu
 -- Seconds by which the reaper is late.
 select extract(epoch from taskrpc.now() - least(
     (select min(wake_at) from taskrpc.task where wake_at is not null),
+    (select min(ends_at) from taskrpc.task where ends_at is not null),
     (select min(due_at) from taskrpc.task where due_at is not null)
 ))::float8 as seconds;
 

@@ -53,6 +53,29 @@ with fit as materialized (
 )
 select * from changed;
 
+-- name: finish_waits
+-- Ends the waits whose time has come. Edges: in-progress -due-> done.
+with fit as materialized (
+    select t.id, t.status, d.retention from taskrpc.task t join taskrpc.definition d on d.rev = t.rev
+    where t.ends_at <= taskrpc.now() and t.status = 'in-progress'
+    order by t.ends_at limit $1
+    for update of t skip locked
+), changed as (
+    update taskrpc.task t set
+        status = 'done', outcome = 'succeeded', ends_at = null, drop_at = null, open_in = null,
+        expire_at = taskrpc.now() + taskrpc.ms(fit.retention),
+        version = t.version + 1, updated_at = taskrpc.now(), call = null, call_id = null
+    from fit where t.id = fit.id
+    returning fit.status as status_before, false as held_before, t.*
+), logged as (
+    insert into taskrpc.log (task_id, kind, at, action, status_before, status_after)
+    select id, kind, updated_at, 'awf.task/due', status_before, status from changed order by id
+), told as (
+    insert into taskrpc.event (workflow_id, kind, subject)
+    select parent_id, 'task-completed', id from changed where parent_id is not null order by id
+)
+select * from changed;
+
 -- name: requeue
 -- Takes back tasks that were handed out and not started in time; it costs them no attempt, but limited ones their slot.
 -- Edges: requested -requested-timeout-> ready.
@@ -139,6 +162,7 @@ with fit as materialized (
         outcome_reason = case when not t.stop_requested then json_build_object(
             'type', 'awf.task/dropped', 'message', 'The timeout of the definition has passed') end,
         queued = false, held = false, wake_at = null, lease_at = null, due_at = null, drop_at = null, open_in = null,
+        ends_at = null, listens = null,
         expire_at = taskrpc.now() + taskrpc.ms(fit.retention),
         version = t.version + 1, updated_at = taskrpc.now(), call = null, call_id = null
     from fit where t.id = fit.id
@@ -176,6 +200,7 @@ returning t.id;
 -- How many seconds remain until the reaper has something to do; null when nothing is planned.
 select extract(epoch from least(
     (select min(wake_at) from taskrpc.task where wake_at is not null),
+    (select min(ends_at) from taskrpc.task where ends_at is not null),
     (select min(due_at) from taskrpc.task where due_at is not null),
     (select min(drop_at) from taskrpc.task where drop_at is not null),
     (select min(expire_at) from taskrpc.task where expire_at is not null)

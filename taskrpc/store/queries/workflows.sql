@@ -165,6 +165,7 @@ with fit as materialized (
     update taskrpc.task t set
         status = 'done', outcome = 'canceled', queued = false, held = false,
         wake_at = null, lease_at = null, due_at = null, drop_at = null, open_in = null,
+        ends_at = null, listens = null,
         expire_at = taskrpc.now() + taskrpc.ms(fit.retention),
         version = t.version + 1, updated_at = taskrpc.now(), call = null, call_id = null
     from fit where t.id = fit.id
