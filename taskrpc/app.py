@@ -14,6 +14,7 @@ import asyncpg
 
 from taskrpc.engine.loop import survive
 from taskrpc.engine.reaper import Reaper
+from taskrpc.engine.scheduler import Scheduler
 from taskrpc.errors import TaskRpcError
 from taskrpc.parts import Parts, build
 from taskrpc.rpc.services import Services
@@ -42,6 +43,7 @@ class Running:
     database_url: str
     services: Services
     reaper: Reaper
+    scheduler: Scheduler
     database: Database
 
 
@@ -97,7 +99,7 @@ class Service:
                 await _load_definitions(parts)
                 server = _server(parts)
                 serving = group.create_task(server.run_on(listening))
-                on_ready(Running(_url(listening), database.url, parts.services, parts.reaper, database))
+                on_ready(_running(_url(listening), parts))
                 await self._stop.wait()
                 server.stop()
                 await serving
@@ -111,6 +113,10 @@ class Service:
             if isinstance(refusal, TaskRpcError):
                 raise refusal from None
             raise
+
+
+def _running(url: str, parts: Parts) -> Running:
+    return Running(url, parts.database.url, parts.services, parts.reaper, parts.scheduler, parts.database)
 
 
 def _server(parts: Parts) -> Server:

@@ -4,6 +4,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
+from taskrpc.engine.activities import Activities
 from taskrpc.engine.decisions import Decisions
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
@@ -13,6 +14,8 @@ from taskrpc.engine.pump import Pump
 from taskrpc.engine.reading import Reading
 from taskrpc.engine.reaper import Reaper
 from taskrpc.engine.results import Results
+from taskrpc.engine.scheduler import Scheduler
+from taskrpc.engine.schedules import Schedules
 from taskrpc.engine.tasks import Tasks
 from taskrpc.engine.workflows import Workflows
 from taskrpc.rpc.services import Services
@@ -25,6 +28,7 @@ from taskrpc.store.definitions import DefinitionStore
 from taskrpc.store.hub import Hub
 from taskrpc.store.inboxes import Inboxes
 from taskrpc.store.reaping import Reaping
+from taskrpc.store.scheduler_rules import SchedulerRules
 from taskrpc.store.signals import Signals
 
 _LOG_KEEPING_SECONDS: Final = 3600.0
@@ -42,6 +46,7 @@ class Parts:
     dispatcher: Dispatcher
     reaper: Reaper
     pump: Pump
+    scheduler: Scheduler
     hints: Hints
     services: Services
 
@@ -50,6 +55,7 @@ class Parts:
         loops = [
             self.database.watch(),
             self.reaper.run(),
+            self.scheduler.run(),
             run_every("slow poll", self.dispatcher.look),
             run_every("workflows", self.pump.look),
             run_every("results", self.results.look, self.hints.look_for_results),
@@ -79,8 +85,13 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     dispatcher = Dispatcher(Claims(database, tasks.transitions["release"], spawn), spawn)
     reaper = Reaper(Reaping(database, signals))
     hints = Hints(dispatcher, results, definitions)
-    services = Services(tasks, workflows, dispatcher, definitions, Reading(database), signals, hints)
-    parts = Parts(settings, database, signals, results, definitions, dispatcher, reaper, pump, hints, services)
+    rules, activities = SchedulerRules(database), Activities(definitions)
+    scheduler = Scheduler(database, rules, activities, signals)
+    schedules = Schedules(database, rules, activities, scheduler, signals)
+    services = Services(tasks, workflows, dispatcher, definitions, Reading(database), signals, hints, schedules)
+    parts = Parts(
+        settings, database, signals, results, definitions, dispatcher, reaper, pump, scheduler, hints, services
+    )
     _connect(parts)
     return parts
 
@@ -91,6 +102,7 @@ def _connect(parts: Parts) -> None:
     parts.signals.subscribe_reported(parts.pump.wake)
     parts.database.on_return(lambda: parts.dispatcher.wake(None))
     parts.database.on_return(parts.reaper.poke)
+    parts.database.on_return(parts.scheduler.poke)
     parts.database.on_return(parts.hints.look_for_results.set)
     parts.results.on_waiting(parts.hints.waiting_for_end)
     if parts.settings.notify:

@@ -114,6 +114,17 @@ class Clock:
                 """
             )
 
+    async def now(self) -> datetime.datetime:
+        """The time that it shows."""
+        async with connected(self.url) as connection:
+            at: datetime.datetime = await connection.fetchval("select taskrpc.now()")
+            return at
+
+    async def move_to(self, text: str) -> None:
+        """Move the clock forward to a time, which is UTC."""
+        at = datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.UTC)
+        await self.advance((at - await self.now()).total_seconds())
+
     async def advance(self, seconds: float, *, outage: bool = False) -> None:
         """Move the clock forward; unless an `outage` is to be shown, the servers' pulse moves with it.
 

@@ -1,8 +1,10 @@
-"""Identifiers: UUIDv7 for what the server names, cheap ones for calls, and the form that clients' own ids must have."""
+"""Identifiers: UUIDv7 for what the server names, others for what it must not make twice and for calls; and the form
+that clients' own ids must have."""
 
 import os
 import re
 import time
+import uuid
 from itertools import count
 from typing import Final
 
@@ -35,6 +37,13 @@ class Uuid7:
 
 
 uuid7: Final = Uuid7()
+
+_DERIVED: Final = uuid.UUID("8a1c7f0e-5c0b-4a57-9a43-2f6f0b1d9c3e")
+
+
+def derived_id(*parts: str) -> str:
+    """A UUIDv5 that the same parts always have: what is made twice for one reason collides, and so is made once."""
+    return str(uuid.uuid5(_DERIVED, "\n".join(parts)))
 
 
 class SerialIds:

@@ -17,6 +17,7 @@ from pydantic import (
 
 from taskrpc.core.cron import Schedule, parse_schedule, parse_zone
 from taskrpc.core.definition import Label, Name, Priority, invalid, shown
+from taskrpc.core.model import resource_type
 from taskrpc.core.selection import Path, Selection, is_missing, value_at
 
 SCHEDULER_RULE: Final = "AidboxSchedulerRule"
@@ -35,8 +36,8 @@ class ActivityRequest(BaseModel):
     priority: Priority | None = None
 
 
-class _Rule(BaseModel):
-    """The two forms of a rule's request, of which one is given."""
+class Rule(BaseModel):
+    """What all rules have: a request, in one of two forms."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,10 +45,15 @@ class _Rule(BaseModel):
     workflow_request: ActivityRequest | None = Field(None, alias="workflow-request")
 
     @model_validator(mode="after")
-    def _requests_one(self) -> "_Rule":
+    def _requests_one(self) -> "Rule":
         if (self.task_request is None) == (self.workflow_request is None):
             raise ValueError("one of task-request and workflow-request has to be given")
         return self
+
+    def as_kept(self, fields: Mapping[str, object]) -> dict[str, object]:
+        """The rule as people get it back: its settings with their defaults, and the fields that it was made of."""
+        settings = self.model_dump(by_alias=True, exclude={"task_request", "workflow_request", "select_by"})
+        return {**settings, **{key: value for key, value in fields.items() if value is not None}}
 
     @property
     def request(self) -> ActivityRequest:
@@ -61,8 +67,13 @@ class _Rule(BaseModel):
         """The kind of what the rule starts."""
         return "task" if self.task_request is not None else "workflow"
 
+    @property
+    def resource(self) -> str:
+        """The type of the resource that the rule starts."""
+        return resource_type(self.starts)
 
-class SchedulerRule(_Rule):
+
+class SchedulerRule(Rule):
     """A rule of the scheduler; the names are those of the wire, times are in seconds."""
 
     schedule: Annotated[StrictStr, Field(min_length=1, max_length=255)]
@@ -91,7 +102,7 @@ class SchedulerRule(_Rule):
         return parse_schedule(self.schedule, self.timezone)
 
 
-class SubscriptionRule(_Rule):
+class SubscriptionRule(Rule):
     """A rule that starts something whenever a resource fits. In its request's params `{get-in: path}` stands for a
     value of that resource."""
 
@@ -150,7 +161,7 @@ def _filled(value: Any, resource: Mapping[str, Any]) -> Any:
     return [_filled(inner, resource) for inner in value] if isinstance(value, list) else value
 
 
-R = TypeVar("R", bound=_Rule)
+R = TypeVar("R", bound=Rule)
 
 
 def parse_rule(form: type[R], fields: Mapping[str, object]) -> R:

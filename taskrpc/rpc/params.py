@@ -303,5 +303,30 @@ class OfDefinition(Exact):
     id: Name
 
 
+class PutRule(Params):
+    """`awf.scheduler/put` and `awf.subscription/put`: the fields of a rule with its id."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: Name
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The rule without its id."""
+        return dict(self.model_extra or {})
+
+
+class OfRule(Exact):
+    """`get` and `delete` of a rule."""
+
+    id: Name
+
+
+class RunRule(OfRule):
+    """`awf.scheduler/run`."""
+
+    call_id: CallId | None = Field(None, alias="callId")
+
+
 class Nothing(Exact):
     """No params at all."""

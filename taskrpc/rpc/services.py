@@ -7,6 +7,7 @@ from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
 from taskrpc.engine.hints import Hints
 from taskrpc.engine.reading import Reading
+from taskrpc.engine.schedules import Schedules
 from taskrpc.engine.tasks import Tasks
 from taskrpc.engine.workflows import Workflows
 from taskrpc.store.signals import Signals
@@ -23,6 +24,7 @@ class Services:
     reading: Reading
     signals: Signals
     hints: Hints
+    schedules: Schedules
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """Creating tasks as a flush: elements that share a statement, and limited ones in a transaction with their gates."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -9,7 +9,8 @@ from taskrpc.core.model import Row
 from taskrpc.errors import TaskRpcError
 from taskrpc.store import gates
 from taskrpc.store.batcher import Again
-from taskrpc.store.database import Database, Record
+from taskrpc.store.database import Connection, Database, Record
+from taskrpc.store.gates import Queue
 from taskrpc.store.signals import Signals
 from taskrpc.store.statements import SQL
 
@@ -98,6 +99,34 @@ def task_arrays(tasks: Sequence[NewTask]) -> list[object]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """What a transaction has created, and refused because its queue is full. `tell` it once that is committed."""
+
+    rows: Sequence[Record] = ()
+    refused: Mapping[str, TaskRpcError] = field(default_factory=dict)
+    admitted: Sequence[Queue] = ()
+
+    def tell(self, signals: Signals) -> None:
+        """Wakes whoever waits for the new tasks."""
+        signals.queued(self.admitted)
+        signals.changed(self.rows)
+
+
+async def insert(connection: Connection, tasks: Sequence[NewTask]) -> Inserted:
+    """Creates tasks inside the caller's transaction; what is neither in the rows nor refused `create` has left out."""
+    needed = gates.needed((task.name, task.gate, task.queue_gate) for task in tasks)
+    refused: dict[str, TaskRpcError] = {}
+    if needed:
+        await connection.execute(SQL["hold_definitions"])
+        locked = await gates.open_gates(connection, needed)
+        taken = {row["id"] for row in await connection.fetch(SQL["tasks_by_id"], [t.id for t in tasks])}
+        refused = gates.refuse_over_limit([(t.id, t.queue_gate) for t in tasks if t.id not in taken], locked)
+    rows = await connection.fetch(SQL["create"], *task_arrays([t for t in tasks if t.id not in refused]))
+    booked = gates.changes({**row, "status_before": "done"} for row in rows)
+    return Inserted(rows, refused, await gates.settle(connection, booked))
+
+
 class Creations:
     """Creates tasks in sets, and signals after the commit which queues got tasks."""
 
@@ -124,17 +153,10 @@ class Creations:
         return {row["id"]: Created(row) for row in rows}
 
     async def _create_limited(self, tasks: Sequence[NewTask]) -> dict[str, Outcome]:
-        needed = gates.needed((task.name, task.gate, task.queue_gate) for task in tasks)
         async with self._database.connection() as connection, connection.transaction():
-            await connection.execute(SQL["hold_definitions"])
-            locked = await gates.open_gates(connection, needed)
-            taken = {row["id"] for row in await connection.fetch(SQL["tasks_by_id"], [t.id for t in tasks])}
-            refused = gates.refuse_over_limit([(t.id, t.queue_gate) for t in tasks if t.id not in taken], locked)
-            rows = await connection.fetch(SQL["create"], *task_arrays([t for t in tasks if t.id not in refused]))
-            booked = gates.changes({**row, "status_before": "done"} for row in rows)
-            admitted = await gates.settle(connection, booked)
-        self._signals.queued(admitted)
-        return self._created(rows) | refused
+            inserted = await insert(connection, tasks)
+        inserted.tell(self._signals)
+        return {**{row["id"]: Created(row) for row in inserted.rows}, **inserted.refused}
 
 
 async def explain(database: Database, elements: Sequence[New]) -> dict[str, Outcome]:

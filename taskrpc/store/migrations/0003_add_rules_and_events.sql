@@ -58,10 +58,10 @@ create table taskrpc.scheduler_rule (
     updated_at timestamptz not null,
     -- the tick that has to be judged next; past when it is late; null when none will come
     next_at timestamptz,
-    -- what the rule started last, and the tick that did it (none when somebody ran the rule)
+    -- what the rule started last, {id, resourceType}, and the tick that did it (none when somebody ran the rule)
     fired_at timestamptz,
     fired_tick timestamptz,
-    started_id text collate "C",
+    started json,
     -- {tick, type, message} of the last tick that started nothing
     skipped json
 );

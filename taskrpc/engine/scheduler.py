@@ -1,0 +1,126 @@
+"""The scheduler: every server watches all rules, and whoever comes first judges a tick."""
+
+import asyncio
+import logging
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+import orjson
+
+from taskrpc.core.cron import turn
+from taskrpc.core.ids import derived_id
+from taskrpc.core.rule import SCHEDULER_RULE, SchedulerRule
+from taskrpc.core.timestamps import format_time
+from taskrpc.engine.activities import Activities, OutdatedDefinitions
+from taskrpc.engine.loop import run_every
+from taskrpc.errors import TaskRpcError
+from taskrpc.store.creations import Inserted
+from taskrpc.store.database import Connection, Database, Record
+from taskrpc.store.recovery import through_outages
+from taskrpc.store.scheduler_rules import SchedulerRules
+from taskrpc.store.signals import Signals
+from taskrpc.store.statements import SQL
+
+log = logging.getLogger(__name__)
+
+LONGEST_PAUSE_SECONDS: Final = 1.0
+# A tick that has come and is still there is in another server's hands.
+_BUSY_PAUSE_SECONDS: Final = 0.05
+
+
+class Scheduler:
+    """Judges ticks, sleeps until the next one, at most LONGEST_PAUSE_SECONDS."""
+
+    def __init__(self, database: Database, rules: SchedulerRules, activities: Activities, signals: Signals) -> None:
+        self._database = database
+        self._rules = rules
+        self._activities = activities
+        self._signals = signals
+        self._poke = asyncio.Event()
+
+    def poke(self) -> None:
+        """Makes it look now: a rule was put, the clock was moved, or the database is back."""
+        self._poke.set()
+
+    async def run(self) -> None:
+        """Runs for ever."""
+        await run_every("scheduler", self._round, self._poke)
+
+    async def _round(self) -> float:
+        for rule_id in await self._rules.due():
+            try:
+                await through_outages(self._database, partial(self._judge, rule_id))
+            except OutdatedDefinitions:
+                continue  # it is due still, and the definition is known now
+            except TaskRpcError:
+                raise
+            except Exception:
+                log.exception("rule %s could not be judged; the others go on", rule_id)
+        seconds = await self._rules.seconds_until_tick()
+        if seconds is None:
+            return LONGEST_PAUSE_SECONDS
+        return min(max(seconds, 0.001), LONGEST_PAUSE_SECONDS) if seconds > 0 else _BUSY_PAUSE_SECONDS
+
+    async def _judge(self, rule_id: str) -> None:
+        async with self._rules.taken("take_due_rule", rule_id) as (connection, row):
+            inserted = Inserted() if row is None else await self._decide(connection, row)
+        inserted.tell(self._signals)
+
+    async def _decide(self, connection: Connection, row: Record) -> Inserted:
+        """Starts what the rule asks for, or notes why not; the next tick is written either way."""
+        rule, tick = rule_of(row), row["next_at"]
+        verdict = turn(rule.ticks, tick, row["now"], rule.start_deadline_seconds)
+        try:
+            if not verdict.fires:
+                raise _missed(rule, tick, row["now"])
+            await refuse_second(connection, rule, row)
+            activity_id = derived_id("tick", row["id"], format_time(tick))
+            return await fire(self._activities, connection, row, activity_id, tick, verdict.following)
+        except TaskRpcError as refusal:
+            log.warning("rule %s: the tick of %s starts nothing: %s", row["id"], format_time(tick), refusal.message)
+            reason = {"tick": format_time(tick), "type": refusal.type, "message": refusal.message}
+            await self._rules.note_skip(connection, row, verdict.following, reason)
+            return Inserted()
+
+
+def rule_of(row: Record) -> SchedulerRule:
+    """The rule that a row keeps."""
+    return SchedulerRule.model_validate(orjson.loads(row["spec"]))
+
+
+async def fire(
+    activities: Activities, connection: Connection, row: Record, activity_id: str, tick: datetime | None,
+    following: datetime | None,
+) -> Inserted:  # fmt: skip
+    """Starts what a rule asks for, in the transaction that holds the rule, and notes it. Raises what refuses it."""
+    rule = rule_of(row)
+    requester = {"id": row["id"], "resourceType": SCHEDULER_RULE}
+    if tick is not None:
+        requester["tick"] = format_time(tick)
+    activity = activities.prepare(rule, activity_id, requester, rule.request.params)
+    inserted = await activities.start(connection, [activity])
+    for refusal in inserted.refused.values():
+        raise refusal
+    await SchedulerRules.note_fire(connection, row, following, tick, {"id": activity_id, "resourceType": rule.resource})
+    return inserted
+
+
+async def refuse_second(connection: Connection, rule: SchedulerRule, row: Record) -> None:
+    """Raises `wrong-status` where the rule, which is locked, forbids to start anything while what it started last is
+    not done."""
+    status = await connection.fetchval(SQL["status_of_started"], row["id"])
+    if rule.concurrency_policy == "forbid" and status not in (None, "done"):
+        started = orjson.loads(row["started"])
+        raise TaskRpcError(
+            "wrong-status",
+            f"{started['resourceType']} {started['id']}, which rule {row['id']} started last, is {status}",
+            {"status": status},
+        )
+
+
+def _missed(rule: SchedulerRule, tick: datetime, now: datetime) -> TaskRpcError:
+    late = (now - tick).total_seconds()
+    return TaskRpcError(
+        "missed", f"nobody was there to start it for {late:.0f} s; the deadline is {rule.start_deadline_seconds} s"
+    )

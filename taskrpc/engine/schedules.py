@@ -1,0 +1,80 @@
+"""Use cases of the scheduler's rules: they are put, read and deleted, and run by hand."""
+
+from collections.abc import Mapping
+
+from taskrpc.core.ids import derived_id, serial_id
+from taskrpc.core.model import Row
+from taskrpc.core.rule import SchedulerRule, parse_rule
+from taskrpc.engine.activities import Activities, OutdatedDefinitions
+from taskrpc.engine.scheduler import Scheduler, fire, refuse_second, rule_of
+from taskrpc.errors import TaskRpcError
+from taskrpc.store.database import Database, Record
+from taskrpc.store.recovery import through_outages
+from taskrpc.store.scheduler_rules import SchedulerRules
+from taskrpc.store.signals import Signals
+from taskrpc.store.statements import SQL
+
+
+class Schedules:
+    """The rules of all servers; what changes them makes this server's scheduler look."""
+
+    def __init__(
+        self, database: Database, rules: SchedulerRules, activities: Activities, scheduler: Scheduler, signals: Signals
+    ) -> None:
+        self._database = database
+        self._rules = rules
+        self._activities = activities
+        self._scheduler = scheduler
+        self._signals = signals
+
+    async def put(self, rule_id: str, fields: Mapping[str, object]) -> Record:
+        """Adds a rule or replaces it; raises `invalid-params`."""
+        rule = parse_rule(SchedulerRule, fields)
+        self._activities.check(rule)
+        following = rule.ticks.next_tick(await self._rules.now())
+        row = await self._rules.put(rule_id, rule.as_kept(fields), following, rule.execute_on_setup)
+        self._scheduler.poke()
+        return row
+
+    async def get(self, rule_id: str) -> Record:
+        """A rule; raises `rule-not-found`."""
+        rows = await self._rules.read(rule_id)
+        if not rows:
+            raise rule_not_found(rule_id)
+        return rows[0]
+
+    async def everything(self) -> list[Record]:
+        """All rules, by their ids."""
+        return await self._rules.read()
+
+    async def delete(self, rule_id: str) -> None:
+        """Deletes a rule; what it has started goes on. Raises `rule-not-found`."""
+        await self.get(rule_id)
+        await self._rules.delete(rule_id)
+
+    async def run(self, rule_id: str, call_id: str | None) -> Row:
+        """Starts what a rule asks for now, whatever its schedule says, and answers its row; a repeat with the same
+        `call_id` starts nothing. Raises `rule-not-found`, `wrong-status` where the policy forbids a second one, …"""
+        activity_id = derived_id("run", rule_id, call_id or serial_id())
+        while True:
+            try:
+                return await through_outages(self._database, lambda: self._run(rule_id, activity_id))
+            except OutdatedDefinitions:
+                continue
+
+    async def _run(self, rule_id: str, activity_id: str) -> Row:
+        async with self._rules.taken("take_rule", rule_id) as (connection, row):
+            if row is None:
+                raise rule_not_found(rule_id)
+            if repeated := await connection.fetchrow(SQL["tasks_by_id"], [activity_id]):
+                return dict(repeated)
+            await refuse_second(connection, rule_of(row), row)
+            inserted = await fire(self._activities, connection, row, activity_id, None, row["next_at"])
+        inserted.tell(self._signals)
+        new: Row = inserted.rows[0]
+        return new
+
+
+def rule_not_found(rule_id: str) -> TaskRpcError:
+    """`rule-not-found`, with the id that was asked for."""
+    return TaskRpcError("rule-not-found", f"There is no rule {rule_id[:80]!r}")

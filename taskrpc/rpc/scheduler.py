@@ -1,0 +1,59 @@
+"""Methods of `awf.scheduler/`."""
+
+import orjson
+
+from taskrpc.core.model import Resource, task_resource
+from taskrpc.core.rule import SCHEDULER_RULE
+from taskrpc.core.timestamps import format_time
+from taskrpc.rpc import params as p
+from taskrpc.rpc.registry import method
+from taskrpc.rpc.services import Context, Services
+from taskrpc.store.database import Record
+
+
+def _resource(row: Record) -> Resource:
+    resource: Resource = {"id": row["id"], "resourceType": SCHEDULER_RULE, **orjson.loads(row["spec"])}
+    if row["next_at"] is not None:
+        resource["next-tick"] = format_time(row["next_at"])
+    if row["fired_at"] is not None:
+        tick = {} if row["fired_tick"] is None else {"tick": format_time(row["fired_tick"])}
+        resource["last-fire"] = {**tick, "at": format_time(row["fired_at"]), "started": orjson.loads(row["started"])}
+    if row["skipped"] is not None:
+        resource["last-skip"] = orjson.loads(row["skipped"])
+    resource["meta"] = {
+        "createdAt": format_time(row["created_at"]),
+        "lastUpdated": format_time(row["updated_at"]),
+        "versionId": str(row["version"]),
+    }
+    return resource
+
+
+@method("awf.scheduler/put", p.PutRule)
+async def put(services: Services, context: Context, params: p.PutRule) -> Resource:
+    """Adds a rule or replaces it; a new one with `execute-on-setup` starts at once."""
+    return {"resource": _resource(await services.schedules.put(params.id, params.fields))}
+
+
+@method("awf.scheduler/get", p.OfRule)
+async def get(services: Services, context: Context, params: p.OfRule) -> Resource:
+    """A rule, with its next tick and what it did last."""
+    return {"resource": _resource(await services.schedules.get(params.id))}
+
+
+@method("awf.scheduler/list", p.Nothing)
+async def list_rules(services: Services, context: Context, params: p.Nothing) -> Resource:
+    """All rules, by their ids."""
+    return {"resources": [_resource(row) for row in await services.schedules.everything()]}
+
+
+@method("awf.scheduler/delete", p.OfRule)
+async def delete(services: Services, context: Context, params: p.OfRule) -> Resource:
+    """Deletes a rule; what it has started goes on."""
+    await services.schedules.delete(params.id)
+    return {}
+
+
+@method("awf.scheduler/run", p.RunRule)
+async def run(services: Services, context: Context, params: p.RunRule) -> Resource:
+    """Starts what a rule asks for now, whatever its schedule says; its ticks stay as they are."""
+    return {"resource": task_resource(await services.schedules.run(params.id, params.call_id))}

@@ -1,0 +1,59 @@
+-- The scheduler's rules and their ticks. A rule's row is locked while one of its ticks is judged, and its next tick is
+-- written with what was started: so each tick is judged once, by one server.
+
+-- name: clock
+-- The time, by the database's clock.
+select taskrpc.now() as now;
+
+-- name: put_scheduler_rule
+-- Adds a rule or replaces it; one that says the same is not changed, and one with the same ticks keeps its next one.
+-- $1 id, $2 spec, $3 its next tick, $4 a new rule fires at once.
+insert into taskrpc.scheduler_rule as r (id, spec, created_at, updated_at, next_at)
+values ($1, $2::json, taskrpc.now(), taskrpc.now(), case when $4 then taskrpc.now() else $3::timestamptz end)
+on conflict (id) do update set
+    spec = excluded.spec,
+    version = r.version + (r.spec::text <> excluded.spec::text)::integer,
+    updated_at = case when r.spec::text <> excluded.spec::text then excluded.updated_at else r.updated_at end,
+    next_at = case
+        when (r.spec ->> 'schedule', r.spec ->> 'timezone') = (excluded.spec ->> 'schedule', excluded.spec ->> 'timezone')
+        then r.next_at else $3 end
+returning *;
+
+-- name: scheduler_rules
+-- All rules, or one. $1 its id, or null.
+select * from taskrpc.scheduler_rule where $1::text is null or id = $1 order by id;
+
+-- name: delete_scheduler_rule
+-- Deletes a rule; what it has started goes on. $1 id.
+delete from taskrpc.scheduler_rule where id = $1;
+
+-- name: due_rules
+-- Rules with a tick that has come, the most overdue first. $1 most rules.
+select id from taskrpc.scheduler_rule where next_at <= taskrpc.now() order by next_at, id limit $1;
+
+-- name: take_due_rule
+-- Locks a rule whose tick has come, unless another server has it already. $1 id.
+select *, taskrpc.now() as now from taskrpc.scheduler_rule where id = $1 and next_at <= taskrpc.now()
+for update skip locked;
+
+-- name: take_rule
+-- Locks a rule that somebody wants to run. $1 id.
+select * from taskrpc.scheduler_rule where id = $1 for update;
+
+-- name: status_of_started
+-- The status of what a rule started last, as a statement of its own: only one that begins after the rule is locked sees
+-- what the lock's former holder has started. $1 the rule's id.
+select t.status from taskrpc.scheduler_rule r join taskrpc.task t on t.id = r.started ->> 'id' where r.id = $1;
+
+-- name: note_fire
+-- Notes what a rule has started. $1 id, $2 its next tick, $3 the tick that fired (or null), $4 {id, resourceType}.
+update taskrpc.scheduler_rule set next_at = $2, fired_at = taskrpc.now(), fired_tick = $3, started = $4 where id = $1;
+
+-- name: note_skip
+-- Notes why a tick has started nothing. $1 id, $2 the rule's next tick, $3 {tick, type, message}.
+update taskrpc.scheduler_rule set next_at = $2, skipped = $3 where id = $1;
+
+-- name: next_tick
+-- How many seconds remain until the next tick of any rule; null when there is none.
+select extract(epoch from min(next_at) - taskrpc.now())::float8 as seconds
+from taskrpc.scheduler_rule where next_at is not null;
