@@ -10,12 +10,14 @@ from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
 from taskrpc.engine.hints import Hints
 from taskrpc.engine.loop import run_every
+from taskrpc.engine.matcher import Matcher
 from taskrpc.engine.pump import Pump
 from taskrpc.engine.reading import Reading
 from taskrpc.engine.reaper import Reaper
 from taskrpc.engine.results import Results
 from taskrpc.engine.scheduler import Scheduler
 from taskrpc.engine.schedules import Schedules
+from taskrpc.engine.subscriptions import Subscriptions
 from taskrpc.engine.tasks import Tasks
 from taskrpc.engine.workflows import Workflows
 from taskrpc.rpc.services import Services
@@ -47,6 +49,7 @@ class Parts:
     reaper: Reaper
     pump: Pump
     scheduler: Scheduler
+    matcher: Matcher
     hints: Hints
     services: Services
 
@@ -56,6 +59,7 @@ class Parts:
             self.database.watch(),
             self.reaper.run(),
             self.scheduler.run(),
+            self.matcher.run(),
             run_every("slow poll", self.dispatcher.look),
             run_every("workflows", self.pump.look),
             run_every("results", self.results.look, self.hints.look_for_results),
@@ -87,10 +91,31 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     hints = Hints(dispatcher, results, definitions)
     rules, activities = SchedulerRules(database), Activities(definitions)
     scheduler = Scheduler(database, rules, activities, signals)
-    schedules = Schedules(database, rules, activities, scheduler, signals)
-    services = Services(tasks, workflows, dispatcher, definitions, Reading(database), signals, hints, schedules)
+    matcher = Matcher(database, activities, signals)
+    services = Services(
+        tasks,
+        workflows,
+        dispatcher,
+        definitions,
+        Reading(database),
+        signals,
+        hints,
+        Schedules(database, rules, activities, scheduler, signals),
+        Subscriptions(database, spawn, activities, matcher),
+    )
     parts = Parts(
-        settings, database, signals, results, definitions, dispatcher, reaper, pump, scheduler, hints, services
+        settings,
+        database,
+        signals,
+        results,
+        definitions,
+        dispatcher,
+        reaper,
+        pump,
+        scheduler,
+        matcher,
+        hints,
+        services,
     )
     _connect(parts)
     return parts
@@ -100,9 +125,11 @@ def _connect(parts: Parts) -> None:
     parts.signals.subscribe(parts.dispatcher.wake, parts.results.ended)
     parts.signals.subscribe_due(parts.reaper.due_in)
     parts.signals.subscribe_reported(parts.pump.wake)
+    parts.signals.subscribe_changes(parts.matcher.changed)
     parts.database.on_return(lambda: parts.dispatcher.wake(None))
     parts.database.on_return(parts.reaper.poke)
     parts.database.on_return(parts.scheduler.poke)
+    parts.database.on_return(parts.matcher.poke)
     parts.database.on_return(parts.hints.look_for_results.set)
     parts.results.on_waiting(parts.hints.waiting_for_end)
     if parts.settings.notify:

@@ -29,6 +29,7 @@ EDGES: Final = frozenset(
         ("in-progress", "feedback", "in-progress"),
         ("in-progress", "success", "done"),
         ("in-progress", "due", "done"),
+        ("in-progress", "event", "done"),
         ("in-progress", "fail", "waiting"),
         ("in-progress", "fail", "done"),
         ("in-progress", "release", "ready"),

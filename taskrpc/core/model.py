@@ -69,6 +69,15 @@ def task_resource(row: Row) -> Resource:
     return resource
 
 
+def kept_task(document: str) -> Resource:
+    """The resource of a task whose row was kept as JSON, with its documents parsed."""
+    row = orjson.loads(document)
+    times = {key: datetime.fromisoformat(row[key]) for key in row if key.endswith("_at") and row[key] is not None}
+    texts = {column: orjson.dumps(row[column]).decode() for _, column in _DOCUMENTS if row[column] is not None}
+    resource = task_resource({**row, **times, **texts})
+    return {key: orjson.loads(value.text) if isinstance(value, JsonText) else value for key, value in resource.items()}
+
+
 def answered_row(row: Row) -> Row:
     """The row as the last call left it, for the answer to a repeat.
 

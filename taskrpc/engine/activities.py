@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from taskrpc.core.definition import Definition
 from taskrpc.core.rule import Rule
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.requests import TaskRequest, new_task
@@ -22,12 +23,23 @@ class Activities:
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
 
-    def prepare(
+    async def prepare(
         self, rule: Rule, activity_id: str, requester: Mapping[str, object], params: Mapping[str, Any] | None
     ) -> NewTask:
         """What a rule asks for, checked against its definition. Raises `invalid-params`, `definition-not-found`."""
-        if rule.starts == "workflow":
-            raise invalid_params("workflow-request", "workflows are not there yet; use task-request")
+        while True:
+            known = self._definitions.newest
+            try:
+                return self._prepare(rule, activity_id, requester, params)
+            except TaskRpcError:
+                await self._definitions.look()
+                if self._definitions.newest == known:
+                    raise
+
+    def _prepare(
+        self, rule: Rule, activity_id: str, requester: Mapping[str, object], params: Mapping[str, Any] | None
+    ) -> NewTask:
+        definition = self._definition(rule)
         request = TaskRequest(
             id=activity_id,
             definition=rule.request.definition,
@@ -36,12 +48,22 @@ class Activities:
             priority=rule.request.priority,
             requester=requester,
         )
-        return new_task(request, self._definitions.of_task(request.definition), activity_id, activity_id)
+        return new_task(request, definition, activity_id, activity_id)
 
-    def check(self, rule: Rule) -> None:
+    def _definition(self, rule: Rule) -> Definition:
+        if rule.starts == "workflow":
+            raise invalid_params("workflow-request", "workflows are not there yet; use task-request")
+        return self._definitions.of_task(rule.request.definition)
+
+    async def check_definition(self, rule: Rule) -> None:
+        """Raises `definition-not-found` for a rule of an unknown definition where only defined ones are allowed."""
+        await self._definitions.look()
+        self._definition(rule)
+
+    async def check(self, rule: Rule) -> None:
         """Refuses a rule whose request would be refused now; the paths of its mistakes begin with its request."""
         try:
-            self.prepare(rule, "checked", {}, rule.request.params)
+            await self.prepare(rule, "checked", {}, rule.request.params)
         except TaskRpcError as refusal:
             raise _within(f"{rule.starts}-request", refusal) from None
 

@@ -98,7 +98,7 @@ async def fire(
     requester = {"id": row["id"], "resourceType": SCHEDULER_RULE}
     if tick is not None:
         requester["tick"] = format_time(tick)
-    activity = activities.prepare(rule, activity_id, requester, rule.request.params)
+    activity = await activities.prepare(rule, activity_id, requester, rule.request.params)
     inserted = await activities.start(connection, [activity])
     for refusal in inserted.refused.values():
         raise refusal

@@ -30,7 +30,7 @@ class Schedules:
     async def put(self, rule_id: str, fields: Mapping[str, object]) -> Record:
         """Adds a rule or replaces it; raises `invalid-params`."""
         rule = parse_rule(SchedulerRule, fields)
-        self._activities.check(rule)
+        await self._activities.check(rule)
         following = rule.ticks.next_tick(await self._rules.now())
         row = await self._rules.put(rule_id, rule.as_kept(fields), following, rule.execute_on_setup)
         self._scheduler.poke()

@@ -328,5 +328,12 @@ class RunRule(OfRule):
     call_id: CallId | None = Field(None, alias="callId")
 
 
+class Publish(Exact):
+    """`awf.event/publish`."""
+
+    resource: dict[str, Any]
+    call_id: CallId | None = Field(None, alias="callId")
+
+
 class Nothing(Exact):
     """No params at all."""

@@ -7,25 +7,21 @@ from taskrpc.core.rule import SCHEDULER_RULE
 from taskrpc.core.timestamps import format_time
 from taskrpc.rpc import params as p
 from taskrpc.rpc.registry import method
+from taskrpc.rpc.rules import rule_resource
 from taskrpc.rpc.services import Context, Services
 from taskrpc.store.database import Record
 
 
 def _resource(row: Record) -> Resource:
-    resource: Resource = {"id": row["id"], "resourceType": SCHEDULER_RULE, **orjson.loads(row["spec"])}
+    known: Resource = {}
     if row["next_at"] is not None:
-        resource["next-tick"] = format_time(row["next_at"])
+        known["next-tick"] = format_time(row["next_at"])
     if row["fired_at"] is not None:
         tick = {} if row["fired_tick"] is None else {"tick": format_time(row["fired_tick"])}
-        resource["last-fire"] = {**tick, "at": format_time(row["fired_at"]), "started": orjson.loads(row["started"])}
+        known["last-fire"] = {**tick, "at": format_time(row["fired_at"]), "started": orjson.loads(row["started"])}
     if row["skipped"] is not None:
-        resource["last-skip"] = orjson.loads(row["skipped"])
-    resource["meta"] = {
-        "createdAt": format_time(row["created_at"]),
-        "lastUpdated": format_time(row["updated_at"]),
-        "versionId": str(row["version"]),
-    }
-    return resource
+        known["last-skip"] = orjson.loads(row["skipped"])
+    return rule_resource(SCHEDULER_RULE, row, known)
 
 
 @method("awf.scheduler/put", p.PutRule)

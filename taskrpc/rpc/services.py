@@ -8,6 +8,7 @@ from taskrpc.engine.dispatcher import Dispatcher
 from taskrpc.engine.hints import Hints
 from taskrpc.engine.reading import Reading
 from taskrpc.engine.schedules import Schedules
+from taskrpc.engine.subscriptions import Subscriptions
 from taskrpc.engine.tasks import Tasks
 from taskrpc.engine.workflows import Workflows
 from taskrpc.store.signals import Signals
@@ -25,6 +26,7 @@ class Services:
     signals: Signals
     hints: Hints
     schedules: Schedules
+    subscriptions: Subscriptions
 
 
 @dataclass(slots=True)

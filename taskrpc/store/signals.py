@@ -9,6 +9,7 @@ OnQueued = Callable[[Sequence[Queue]], None]
 OnEnded = Callable[[Sequence[str]], None]
 OnDue = Callable[[float], None]
 OnReported = Callable[[Sequence[str]], None]
+OnChanged = Callable[[Sequence[Any]], None]
 
 
 class Signals:
@@ -19,6 +20,7 @@ class Signals:
         self._on_ended: list[OnEnded] = []
         self._on_due: list[OnDue] = []
         self._on_reported: list[OnReported] = []
+        self._on_changed: list[OnChanged] = []
 
     def subscribe(self, on_queued: OnQueued, on_ended: OnEnded) -> None:
         """Has the queues that got tasks, and the ids of tasks that are done, told from now on."""
@@ -28,6 +30,10 @@ class Signals:
     def subscribe_due(self, on_due: OnDue) -> None:
         """Has it told in how many seconds, by the database's clock, a task that waits for its time will be due."""
         self._on_due.append(on_due)
+
+    def subscribe_changes(self, on_changed: OnChanged) -> None:
+        """Has the rows told of all tasks that have changed."""
+        self._on_changed.append(on_changed)
 
     def subscribe_reported(self, on_reported: OnReported) -> None:
         """Has the ids of workflows told that have something new in their inbox."""
@@ -53,6 +59,10 @@ class Signals:
 
     def changed(self, rows: Sequence[Any]) -> None:
         """Tells what changed rows of the table task mean."""
+        if not rows:
+            return
+        for tell in self._on_changed:
+            tell(rows)
         self.queued([(row["kind"], row["name"]) for row in rows if row["queued"]])
         done = [row for row in rows if row["status"] == "done"]
         self.ended([row["id"] for row in done])

@@ -59,6 +59,11 @@ update taskrpc.pulse set at = 'infinity', resumed_at = '-infinity';
 
 insert into taskrpc.log (task_id, kind, at, action, status_before, status_after)
 select id, 'task', created_at, 'awf.task/create-and-execute', 'created', 'ready' from taskrpc.task;
+
+insert into taskrpc.task (id, kind, name, rev, status, rank, ready_at, listens, created_at, updated_at, params)
+select 'subscription-' || n, 'task', 'awf.task/subscribe', 0, 'in-progress', 0, taskrpc.now(), 'id/p' || n,
+    taskrpc.now(), taskrpc.now(), '{}'
+from generate_series(1, 20000) n;
 """
 # 10,000 workflows, each with a decision and four activities. Every second is in progress and has three events in its
 # inbox, every fourth with its decision open; every tenth is done and has left its activities open.
@@ -109,7 +114,12 @@ class Crowd:
 
     def explain(self, name: str, arguments: list[object], prelude: str = "") -> Any:
         """Carries a statement out as a server would, undoes it, and answers its plan with the rows that it touched."""
-        return self._runner.run(self._explain(name, ", ".join(map(_literal, arguments)), prelude))
+        return self._runner.run(self._explain(name, ", ".join(map(_literal, arguments)), prelude))["Plan"]
+
+    def seconds_of_triggers(self, name: str, arguments: list[object]) -> float:
+        """How long the triggers of a statement take."""
+        explained = self._runner.run(self._explain(name, ", ".join(map(_literal, arguments)), ""))
+        return sum(float(trigger["Time"]) for trigger in explained["Triggers"]) / 1000
 
     async def _explain(self, name: str, arguments: str, prelude: str) -> Any:
         prepared = f"examined_{next(self._numbers)}"
@@ -121,7 +131,7 @@ class Crowd:
             await self._connection.execute(f"prepare {prepared} as {SQL[name]}")
             execute = f"execute {prepared}({arguments})" if arguments else f"execute {prepared}"
             text = await self._connection.fetchval(f"explain (analyze, format json) {execute}")
-            return orjson.loads(text)[0]["Plan"]
+            return orjson.loads(text)[0]
         finally:
             await transaction.rollback()
 
@@ -245,6 +255,10 @@ HOT: Final[dict[str, Arguments]] = {
     "put_off": lambda _: [MOST],
     "promote": lambda _: [MOST],
     "finish_waits": lambda _: [MOST],
+    "listening_tasks": lambda _: [["id/p1", "definition/d1", "resourceType/Patient", "*"]],
+    "finish_subscriptions": lambda _: [[f"subscription-{n}" for n in range(1, FEW + 1)], ["{}"] * FEW],
+    "still_listening": lambda _: [[f"subscription-{n}" for n in range(1, FEW + 1)]],
+    "somebody_listens": lambda _: [],
     "requeue": lambda _: [MOST, 5000],
     "expire": lambda _: [MOST, 5000],
     "drop": lambda _: [MOST],
@@ -290,3 +304,7 @@ def test_a_statement_of_the_queue_looks_at_few_rows(crowd: Crowd, name: str) -> 
 @pytest.mark.parametrize("name", _REAPER)
 def test_a_clock_that_a_test_moves_changes_no_plan(crowd: Crowd, name: str) -> None:
     _check(crowd.explain(name, HOT[name](crowd), MOVED_CLOCK), FEW)
+
+
+def test_transitions_cost_little_although_20000_subscriptions_listen(crowd: Crowd) -> None:
+    assert 0 < crowd.seconds_of_triggers("create", _new_tasks(crowd)) < FEW * 0.001

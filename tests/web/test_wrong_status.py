@@ -12,7 +12,7 @@ from tests.web.target import Target
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NOT_BY_CALLS: Final = {"create", "poll", "due", "requested-timeout", "in-progress-timeout", "dropped"}
+NOT_BY_CALLS: Final = {"create", "poll", "due", "event", "requested-timeout", "in-progress-timeout", "dropped"}
 CALLS: Final = sorted({call for _, call, _ in EDGES} - NOT_BY_CALLS)
 
 # The tasks of the target: their status and outcome.

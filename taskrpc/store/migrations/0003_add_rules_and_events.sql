@@ -90,6 +90,7 @@ create table taskrpc.occurrence (
     id text collate "C" not null,
     at timestamptz not null,
     keys text[] collate "C" not null,
+    bytes integer not null,
     resource json,
     task json,
     -- subscriptions that were locked when all others were told
@@ -100,19 +101,20 @@ create table taskrpc.occurrence (
 create function taskrpc.note_transitions() returns trigger language plpgsql as $$
 begin
     if exists (select from taskrpc.listener) then
-        insert into taskrpc.occurrence (id, at, keys, task)
-        select l.task_id || '.' || l.seq, l.at, k.keys, row_to_json(t)
+        insert into taskrpc.occurrence (id, at, keys, bytes, task)
+        select l.task_id || '.' || l.seq, l.at, k.keys, t.bytes, row_to_json(r)
         from logged l
-        join lateral (
-            select t.*, d.run_timeout from taskrpc.task t join taskrpc.definition d on d.rev = t.rev
-            where t.id = l.task_id
-        ) t on true
+        join taskrpc.task t on t.id = l.task_id
+        join taskrpc.definition d on d.rev = t.rev
+        cross join lateral (select t.*, d.run_timeout) r
         cross join lateral (
-            select array['id/' || t.id, 'definition/' || taskrpc.value_at(t, '{definition}'),
+            select array['id/' || t.id,
+                'definition/' || case t.kind when 'decision' then 'awf.workflow/decision-task' else t.name end,
                 'resourceType/' || case t.kind when 'workflow' then 'AidboxWorkflow' else 'AidboxTask' end, '*'] as keys
         ) k
+        -- "exists" would become a join with all listeners; this looks into their indexes.
+        cross join lateral (select from taskrpc.listener where key = any(k.keys) limit 1) somebody
         where l.status_before is distinct from l.status_after
-            and exists (select from taskrpc.listener where key = any(k.keys))
         order by l.seq;
     end if;
     return null;
