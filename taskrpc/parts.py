@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from taskrpc.engine.activities import Activities
+from taskrpc.engine.cleaning import Cleaning
 from taskrpc.engine.decisions import Decisions
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
@@ -30,7 +31,7 @@ from taskrpc.store.definitions import DefinitionStore
 from taskrpc.store.hub import Hub
 from taskrpc.store.inboxes import Inboxes
 from taskrpc.store.reaping import Reaping
-from taskrpc.store.scheduler_rules import SchedulerRules
+from taskrpc.store.retention import Retention
 from taskrpc.store.signals import Signals
 
 _LOG_KEEPING_SECONDS: Final = 3600.0
@@ -48,10 +49,19 @@ class Parts:
     dispatcher: Dispatcher
     reaper: Reaper
     pump: Pump
-    scheduler: Scheduler
-    matcher: Matcher
+    cleaning: Cleaning
     hints: Hints
     services: Services
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """Who judges the ticks of rules."""
+        return self.services.schedules.scheduler
+
+    @property
+    def matcher(self) -> Matcher:
+        """Who tells events to those who listen."""
+        return self.services.subscriptions.matcher
 
     def loops(self) -> list[Coroutine[Any, Any, None]]:
         """The background work of the server: each runs until it is cancelled."""
@@ -60,6 +70,8 @@ class Parts:
             self.reaper.run(),
             self.scheduler.run(),
             self.matcher.run(),
+            self.cleaning.run(),
+            run_every("retention", self.cleaning.expire),
             run_every("slow poll", self.dispatcher.look),
             run_every("workflows", self.pump.look),
             run_every("results", self.results.look, self.hints.look_for_results),
@@ -86,12 +98,10 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     decisions = Decisions(database, signals, spawn, definitions)
     tasks = Tasks(database, signals, spawn, definitions, decisions, results)
     workflows = Workflows(database, signals, spawn, definitions, results, pump)
-    dispatcher = Dispatcher(Claims(database, tasks.transitions["release"], spawn), spawn)
-    reaper = Reaper(Reaping(database, signals))
+    claims = Claims(database, tasks.transitions["release"], spawn)
+    dispatcher = Dispatcher(claims, spawn)
     hints = Hints(dispatcher, results, definitions)
-    rules, activities = SchedulerRules(database), Activities(definitions)
-    scheduler = Scheduler(database, rules, activities, signals)
-    matcher = Matcher(database, activities, signals)
+    activities = Activities(definitions)
     services = Services(
         tasks,
         workflows,
@@ -100,29 +110,18 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
         Reading(database),
         signals,
         hints,
-        Schedules(database, rules, activities, scheduler, signals),
-        Subscriptions(database, spawn, activities, matcher),
+        Schedules(database, activities, signals),
+        Subscriptions(database, spawn, activities, signals),
     )
-    parts = Parts(
-        settings,
-        database,
-        signals,
-        results,
-        definitions,
-        dispatcher,
-        reaper,
-        pump,
-        scheduler,
-        matcher,
-        hints,
-        services,
-    )
+    reaper, cleaning = Reaper(Reaping(database, signals)), Cleaning(Retention(database), claims, tasks, spawn)
+    parts = Parts(settings, database, signals, results, definitions, dispatcher, reaper, pump, cleaning, hints, services)
     _connect(parts)
     return parts
 
 
 def _connect(parts: Parts) -> None:
     parts.signals.subscribe(parts.dispatcher.wake, parts.results.ended)
+    parts.signals.subscribe(parts.cleaning.queued, lambda _: None)
     parts.signals.subscribe_due(parts.reaper.due_in)
     parts.signals.subscribe_reported(parts.pump.wake)
     parts.signals.subscribe_changes(parts.matcher.changed)

@@ -16,16 +16,14 @@ from taskrpc.store.statements import SQL
 
 
 class Schedules:
-    """The rules of all servers; what changes them makes this server's scheduler look."""
+    """The rules of all servers; what changes them makes this server's `scheduler` look."""
 
-    def __init__(
-        self, database: Database, rules: SchedulerRules, activities: Activities, scheduler: Scheduler, signals: Signals
-    ) -> None:
+    def __init__(self, database: Database, activities: Activities, signals: Signals) -> None:
         self._database = database
-        self._rules = rules
+        self._rules = SchedulerRules(database)
         self._activities = activities
-        self._scheduler = scheduler
         self._signals = signals
+        self.scheduler = Scheduler(database, self._rules, activities, signals)
 
     async def put(self, rule_id: str, fields: Mapping[str, object]) -> Record:
         """Adds a rule or replaces it; raises `invalid-params`."""
@@ -33,7 +31,7 @@ class Schedules:
         await self._activities.check(rule)
         following = rule.ticks.next_tick(await self._rules.now())
         row = await self._rules.put(rule_id, rule.as_kept(fields), following, rule.execute_on_setup)
-        self._scheduler.poke()
+        self.scheduler.poke()
         return row
 
     async def get(self, rule_id: str) -> Record:

@@ -13,23 +13,24 @@ from taskrpc.engine.schedules import rule_not_found
 from taskrpc.store.batcher import Batcher, Spawn
 from taskrpc.store.database import Database, Record
 from taskrpc.store.occurrences import NewEvent, Occurrences
+from taskrpc.store.signals import Signals
 from taskrpc.store.subscription_rules import SubscriptionRules
 
 
 class Subscriptions:
-    """The rules of all servers, and events from outside; what happens here makes this server's matcher look."""
+    """The rules of all servers, and events from outside; what happens here makes this server's `matcher` look."""
 
-    def __init__(self, database: Database, spawn: Spawn, activities: Activities, matcher: Matcher) -> None:
+    def __init__(self, database: Database, spawn: Spawn, activities: Activities, signals: Signals) -> None:
         self._rules = SubscriptionRules(database)
         self._activities = activities
-        self._matcher = matcher
         self._events: Batcher[NewEvent, bool] = Batcher("publish", database, spawn, Occurrences(database).publish)
+        self.matcher = Matcher(database, activities, signals)
 
     async def publish(self, resource: Mapping[str, Any], call_id: str | None) -> None:
         """Tells a resource to those who listen; a repeat with the same `call_id` starts nothing twice."""
         event = NewEvent(call_id or serial_id(), orjson.dumps(resource).decode())
         if await self._events.submit(event):
-            self._matcher.poke()
+            self.matcher.poke()
 
     async def put(self, rule_id: str, fields: Mapping[str, object]) -> Record:
         """Adds a rule or replaces it; raises `invalid-params`."""

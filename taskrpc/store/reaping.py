@@ -10,9 +10,6 @@ from taskrpc.store.statements import SQL
 MOST_ROWS: Final = 500
 OUTAGE_MS: Final = 5000.0
 
-# What belongs to a running workflow stays, and is looked at again so much later.
-KEPT_MS: Final = 3_600_000.0
-
 # Those that trust the pulse take its age as a further parameter: nothing expires while it is old.
 _ROUND: Final = (
     ("promote", ()),
@@ -39,7 +36,7 @@ class Reaping:
         touched = len(await self._database.fetch("put_off", MOST_ROWS))
         for statement, further in _ROUND:
             touched += await self._carry_out(statement, *further)
-        return touched + len(await self._database.fetch("delete_expired", MOST_ROWS, KEPT_MS))
+        return touched
 
     async def _carry_out(self, statement: str, *further: float) -> int:
         async with self._database.connection() as connection, connection.transaction():

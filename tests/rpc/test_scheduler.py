@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from taskrpc.app import Running
-from tests.databases import Clock
+from tests.databases import Clock, connected
 from tests.services import Rpc
 from tests.system.waiting import until
 
@@ -191,6 +191,13 @@ async def test_a_run_that_meets_a_full_queue_is_refused(rpc: Rpc) -> None:
     await rpc.call("awf.definition/put", id="test/task", queueLimit=0)
     await put(rpc)
     assert (await rpc.call("awf.scheduler/run", id="rule")).error["type"] == "queue-limit-reached"
+
+
+async def test_a_rule_that_never_ticks_again_says_so(rpc: Rpc, database_url: str) -> None:
+    await put(rpc)
+    async with connected(database_url) as database:
+        await database.execute("update taskrpc.scheduler_rule set next_at = null")
+    assert "next-tick" not in await get(rpc)
 
 
 async def test_rules_are_listed_and_deleted(rpc: Rpc) -> None:

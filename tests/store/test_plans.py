@@ -138,6 +138,8 @@ class Crowd:
 
 def _literal(value: object) -> str:
     """A parameter as a constant without a type: it takes the one of the statement."""
+    if value is None:
+        return "null"
     text = "{" + ",".join(map(_element, value)) + "}" if isinstance(value, list) else str(value)
     return "'" + text.replace("'", "''") + "'"
 
@@ -220,6 +222,13 @@ def _decisions(*further: object) -> Arguments:
 
 
 _LEFT_OPEN: Final = "id like '%5'"
+
+
+def _clean_up(crowd: Crowd) -> list[object]:
+    (task,) = crowd.column("select id from taskrpc.task where status = 'in-progress' and lease_at is not null limit 1")
+    return [task, f"exec-{task}", "2100-01-01", ["d1", "d2"], None, "2000-01-01", "", MOST]
+
+
 HOT: Final[dict[str, Arguments]] = {
     "create_workflows": _new_workflows,
     "lock_workflows": _workflows("status = 'in-progress'"),
@@ -263,8 +272,12 @@ HOT: Final[dict[str, Arguments]] = {
     "expire": lambda _: [MOST, 5000],
     "drop": lambda _: [MOST],
     "delete_expired": lambda _: [MOST, 1000],
+    "next_expiry": lambda _: [],
+    "clean_up": _clean_up,
 }
-_REAPER: Final = ("next_due", "put_off", "promote", "finish_waits", "requeue", "expire", "drop", "delete_expired")
+_REAPER: Final = (
+    "next_due", "put_off", "promote", "finish_waits", "requeue", "expire", "drop", "delete_expired", "next_expiry"
+)  # fmt: skip
 
 
 def _nodes(plan: Any) -> Iterator[Any]:

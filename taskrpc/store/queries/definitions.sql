@@ -24,6 +24,11 @@ insert into taskrpc.definition (
 ) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, taskrpc.now())
 returning *;
 
+-- name: spread_retention
+-- Has the retention of a name hold for all tasks that end from now on, whatever revision they were created with. $1 name,
+-- $2 retention.
+update taskrpc.definition set retention = $2 where name = $1 and retention is distinct from $2;
+
 -- name: newest_definition
 -- The newest revision of one name. $1 name.
 select * from taskrpc.definition where name = $1 order by rev desc limit 1;

@@ -181,27 +181,11 @@ with fit as materialized (
 )
 select * from changed;
 
--- name: delete_expired
--- Deletes done tasks and workflows whose retention has passed; what belongs to a workflow that is not done is looked at
--- again in $2 ms. $1 most rows.
-with fit as materialized (
-    select t.id, w.id is not null as is_kept
-    from taskrpc.task t left join taskrpc.task w on w.id = t.parent_id and w.status <> 'done'
-    where t.expire_at <= taskrpc.now()
-    order by t.expire_at limit $1
-    for update of t skip locked
-), kept as (
-    update taskrpc.task t set expire_at = taskrpc.now() + taskrpc.ms($2) from fit where t.id = fit.id and fit.is_kept
-)
-delete from taskrpc.task t using fit where t.id = fit.id and not fit.is_kept and t.status = 'done'
-returning t.id;
-
 -- name: next_due
 -- How many seconds remain until the reaper has something to do; null when nothing is planned.
 select extract(epoch from least(
     (select min(wake_at) from taskrpc.task where wake_at is not null),
     (select min(ends_at) from taskrpc.task where ends_at is not null),
     (select min(due_at) from taskrpc.task where due_at is not null),
-    (select min(drop_at) from taskrpc.task where drop_at is not null),
-    (select min(expire_at) from taskrpc.task where expire_at is not null)
+    (select min(drop_at) from taskrpc.task where drop_at is not null)
 ) - taskrpc.now())::float8 as seconds;
