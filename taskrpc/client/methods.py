@@ -1,9 +1,11 @@
 """Every RPC as a Python method, said once; the sync and the async client only differ in what carries them."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, TypeVar
+
+from taskrpc.client.rule_methods import RuleMethods
 
 Result = TypeVar("Result")
 
@@ -32,7 +34,7 @@ def wire_params(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in given.items()}
 
 
-class Methods(ABC, Generic[Result]):
+class Methods(RuleMethods[Result]):
     """The methods of `awf.task/`, `awf.workflow/` and `awf.definition/`, each answering the `result` of its RPC.
 
     So a method about one task answers `{"resource": …}`, a poll `{"resources": […]}`. Refusals, and a service

@@ -15,6 +15,8 @@ _CHANGES: Final = frozenset(
             f"awf.task/{name}"
             for name in ("start", "notify", "success", "fail", "release", "feedback", "cancel", "stop", "retry")
         ),
+        "awf.scheduler/run",
+        "awf.event/publish",
     }
 )
 # What the server waits when the call does not say how long, in milliseconds.

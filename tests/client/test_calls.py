@@ -54,6 +54,32 @@ async def test_definitions_are_put_read_and_deleted(call: EitherClient) -> None:
         await call("definition_get", DEFINITION)
 
 
+async def test_rules_are_put_run_read_and_deleted(call: EitherClient) -> None:
+    request = {"task-request": {"definition": DEFINITION}}
+    await call("scheduler_put", "yearly", {"schedule": "@yearly", **request})
+    started = (await call("scheduler_run", "yearly"))["resource"]
+    assert (await call("scheduler_get", "yearly"))["resource"]["last-fire"]["started"]["id"] == started["id"]
+    assert [rule["id"] for rule in (await call("scheduler_list"))["resources"]] == ["yearly"]
+    await call("scheduler_delete", "yearly")
+    patients = [{"get-in": ["resourceType"], "comparator": "eq", "value": "Patient"}]
+    await call("subscription_put", "patients", {"select-by": patients, **request})
+    assert (await call("publish", {"resourceType": "Patient"})) == {}
+    assert (await call("subscription_get", "patients"))["resource"]["select-by"] == patients
+    assert [rule["id"] for rule in (await call("subscription_list"))["resources"]] == ["patients"]
+    await call("subscription_delete", "patients")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_run_whose_answer_was_lost_starts_one_task(
+    call: EitherClient, proxy: CuttingProxy, fault: Fault
+) -> None:
+    rule = {"schedule": "@yearly", "concurrency-policy": "allow", "task-request": {"definition": DEFINITION}}
+    await call("scheduler_put", "yearly", rule)
+    proxy.faults = [fault]
+    started = (await call("scheduler_run", "yearly"))["resource"]
+    assert [task["id"] for task in (await call("list"))["resources"]] == [started["id"]]
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_create_whose_answer_was_lost_makes_one_task(
     call: EitherClient, proxy: CuttingProxy, fault: Fault
