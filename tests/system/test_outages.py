@@ -21,6 +21,7 @@ RECOVERY_SECONDS: Final = 2.0
 LONG_OUTAGE_SECONDS: Final = 5.3
 
 OF_EXECUTION: Final = ("start", "notify", "success", "fail", "release", "feedback")
+EVENT: Final = {"get-in": ["resourceType"], "comparator": "eq", "value": "Patient"}
 OF_TASK: Final = ("cancel", "stop", "retry", "status", "result")
 
 
@@ -72,6 +73,13 @@ def calls_about(task: Any) -> list[tuple[str, dict[str, Any]]]:
         ("awf.definition/get", {"id": "test/task"}),
         ("awf.definition/list", {}),
         ("awf.definition/delete", {"id": "test/task"}),
+        ("awf.scheduler/put", {"id": "rule", "schedule": "@daily", "task-request": {"definition": "test/task"}}),
+        *((f"awf.scheduler/{name}", {"id": "rule"}) for name in ("get", "run", "delete")),
+        ("awf.scheduler/list", {}),
+        ("awf.subscription/put", {"id": "rule", "select-by": [EVENT], "task-request": {"definition": "test/task"}}),
+        *((f"awf.subscription/{name}", {"id": "rule"}) for name in ("get", "delete")),
+        ("awf.subscription/list", {}),
+        ("awf.event/publish", {"resource": {}}),
     ]
 
 
