@@ -25,6 +25,11 @@ def _definition(row: Record) -> Definition:
     return Definition(row["name"], row["rev"], parse_definition(orjson.loads(row["spec"])))
 
 
+def _is_untouched(definition: Definition) -> bool:
+    name = definition.name
+    return name in BUILT_INS and definition.spec == parse_definition(definition_fields(name, {}))
+
+
 class Definitions:
     """The definitions of one server's memory. `look` has to be called now and then."""
 
@@ -98,8 +103,9 @@ class Definitions:
         return definition
 
     def everything(self) -> list[Definition]:
-        """All definitions, by name."""
-        return [self._by_name[name] for name in sorted(self._by_name)]
+        """All definitions that somebody has put, by name; the server's own only if something was put about them."""
+        put = [definition for definition in self._by_name.values() if not _is_untouched(definition)]
+        return sorted(put, key=lambda definition: definition.name)
 
     async def by_rev(self, rev: int) -> Definition | None:
         """The revision that a task was created with."""

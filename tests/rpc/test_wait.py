@@ -94,8 +94,10 @@ async def test_a_wait_begins_at_once_or_is_refused(rpc: Rpc) -> None:
 
 
 async def test_only_what_does_not_touch_its_timing_can_be_put_about_a_wait(rpc: Rpc, service: Running) -> None:
+    assert (await rpc.call("awf.definition/list")).result["resources"] == []
     put = (await rpc.call("awf.definition/put", id=WAIT, retention=1000)).result["resource"]
     assert put["retention"] == 1000
+    assert (await rpc.call("awf.definition/list")).result["resources"] == [put]
     refused = await rpc.call("awf.definition/put", id=WAIT, concurrencyLimit=1)
     assert refused.error["data"]["errors"][0]["path"] == "concurrencyLimit"
     kept = await rpc.call("awf.definition/delete", id=WAIT)
