@@ -114,7 +114,9 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
         Subscriptions(database, spawn, activities, signals),
     )
     reaper, cleaning = Reaper(Reaping(database, signals)), Cleaning(Retention(database), claims, tasks, spawn)
-    parts = Parts(settings, database, signals, results, definitions, dispatcher, reaper, pump, cleaning, hints, services)
+    parts = Parts(
+        settings, database, signals, results, definitions, dispatcher, reaper, pump, cleaning, hints, services
+    )
     _connect(parts)
     return parts
 
