@@ -1,16 +1,20 @@
-"""What rules start: the one place where a request becomes a task, inside the transaction of whoever asks for it."""
+"""What rules start: their requests become tasks and workflows, inside the transaction of whoever asks for it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from taskrpc.core.definition import Definition
 from taskrpc.core.rule import Rule
 from taskrpc.engine.definitions import Definitions
-from taskrpc.engine.requests import TaskRequest, new_task
-from taskrpc.errors import TaskRpcError, invalid_params
+from taskrpc.engine.requests import TaskRequest, new_task, new_workflow
+from taskrpc.errors import TaskRpcError
 from taskrpc.store.creations import Inserted, NewTask, insert
 from taskrpc.store.database import Connection
 from taskrpc.store.statements import SQL
+from taskrpc.store.workflows import NewWorkflow, insert_workflows
+
+Activity = NewTask | NewWorkflow
 
 
 class OutdatedDefinitions(Exception):
@@ -25,7 +29,7 @@ class Activities:
 
     async def prepare(
         self, rule: Rule, activity_id: str, requester: Mapping[str, object], params: Mapping[str, Any] | None
-    ) -> NewTask:
+    ) -> Activity:
         """What a rule asks for, checked against its definition. Raises `invalid-params`, `definition-not-found`."""
         while True:
             known = self._definitions.newest
@@ -38,8 +42,7 @@ class Activities:
 
     def _prepare(
         self, rule: Rule, activity_id: str, requester: Mapping[str, object], params: Mapping[str, Any] | None
-    ) -> NewTask:
-        definition = self._definition(rule)
+    ) -> Activity:
         request = TaskRequest(
             id=activity_id,
             definition=rule.request.definition,
@@ -48,15 +51,16 @@ class Activities:
             priority=rule.request.priority,
             requester=requester,
         )
-        return new_task(request, definition, activity_id, activity_id)
+        new = new_workflow if rule.starts == "workflow" else new_task
+        return new(request, self._definition(rule), activity_id)
 
     def _definition(self, rule: Rule) -> Definition:
-        if rule.starts == "workflow":
-            raise invalid_params("workflow-request", "workflows are not there yet; use task-request")
-        return self._definitions.of_task(rule.request.definition)
+        of = self._definitions.of_workflow if rule.starts == "workflow" else self._definitions.of_task
+        return of(rule.request.definition, f"{rule.starts}-request.definition")
 
     async def check_definition(self, rule: Rule) -> None:
-        """Raises `definition-not-found` for a rule of an unknown definition where only defined ones are allowed."""
+        """Raises `definition-not-found` for a rule of an unknown definition where only defined ones are allowed, and
+        `invalid-params` for one of the other kind."""
         await self._definitions.look()
         self._definition(rule)
 
@@ -67,9 +71,11 @@ class Activities:
         except TaskRpcError as refusal:
             raise _within(f"{rule.starts}-request", refusal) from None
 
-    async def start(self, connection: Connection, activities: Sequence[NewTask]) -> Inserted:
+    async def start(self, connection: Connection, activities: Sequence[Activity]) -> Inserted:
         """Starts activities inside the caller's transaction, once for each id. Raises OutdatedDefinitions."""
-        inserted = await insert(connection, activities)
+        inserted = await insert(connection, [each for each in activities if isinstance(each, NewTask)])
+        workflows = [each for each in activities if isinstance(each, NewWorkflow)]
+        inserted = replace(inserted, rows=[*inserted.rows, *await insert_workflows(connection, workflows)])
         known = {row["id"] for row in inserted.rows} | inserted.refused.keys()
         missing = [activity.id for activity in activities if activity.id not in known]
         if missing:

@@ -17,11 +17,11 @@ from taskrpc.core.ids import derived_id
 from taskrpc.core.model import Resource, kept_task
 from taskrpc.core.rule import SUBSCRIPTION_RULE, SubscriptionRule
 from taskrpc.core.selection import fits
-from taskrpc.engine.activities import Activities, OutdatedDefinitions
+from taskrpc.engine.activities import Activities, Activity, OutdatedDefinitions
 from taskrpc.engine.loop import run_every
 from taskrpc.errors import TaskRpcError
 from taskrpc.store import occurrences as events
-from taskrpc.store.creations import Inserted, NewTask
+from taskrpc.store.creations import Inserted
 from taskrpc.store.database import Connection, Database, Record
 from taskrpc.store.occurrences import MOST_TAKEN, Occurrences
 from taskrpc.store.recovery import through_outages
@@ -117,7 +117,7 @@ class Matcher:
             log.warning("an event starts nothing for %s: %s", requester, refusal.message)
         return inserted
 
-    async def _prepared(self, row: Record, taken: Sequence[_Event]) -> AsyncIterator[NewTask]:
+    async def _prepared(self, row: Record, taken: Sequence[_Event]) -> AsyncIterator[Activity]:
         """What a rule asks for: once for each event that fits, but not for what it has started itself."""
         rule = SubscriptionRule.model_validate(orjson.loads(row["spec"]))
         for event in taken:

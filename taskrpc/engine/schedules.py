@@ -69,8 +69,7 @@ class Schedules:
             await refuse_second(connection, rule_of(row), row)
             inserted = await fire(self._activities, connection, row, activity_id, None, row["next_at"])
         inserted.tell(self._signals)
-        new: Row = inserted.rows[0]
-        return new
+        return next(new for new in inserted.rows if new["id"] == activity_id)
 
 
 def rule_not_found(rule_id: str) -> TaskRpcError:

@@ -115,6 +115,8 @@ class Inserted:
 
 async def insert(connection: Connection, tasks: Sequence[NewTask]) -> Inserted:
     """Creates tasks inside the caller's transaction; what is neither in the rows nor refused `create` has left out."""
+    if not tasks:
+        return Inserted()
     needed = gates.needed((task.name, task.gate, task.queue_gate) for task in tasks)
     refused: dict[str, TaskRpcError] = {}
     if needed:

@@ -15,7 +15,7 @@ from taskrpc.store.inboxes import turn_events
 from taskrpc.store.signals import Signals
 from taskrpc.store.statements import SQL
 from taskrpc.store.transitions import Done, judge_row
-from taskrpc.store.workflows import Ending, NewWorkflow, end, workflow_arrays
+from taskrpc.store.workflows import Ending, NewWorkflow, end, insert_workflows
 
 _NOTHING_LEFT: Final = (
     '{"type":"awf.workflow/nothing-left-to-do",'
@@ -81,7 +81,7 @@ class Decisions:
             effect = await _carry_out(connection, [each for each in locked if each.key not in outdated])
         self._signals.queued(effect.admitted)
         self._signals.changed([*effect.created, *effect.ended])
-        self._signals.ended([row["id"] for row in effect.decisions])
+        self._signals.changed(effect.decisions, attended=True)
         found: dict[str, Outcome] = {row["id"]: Done(row) for row in effect.decisions}
         found |= {key: OutdatedDefinitions() for key in outdated}
         return await self._with_reasons(elements, found)
@@ -137,9 +137,7 @@ async def _start(connection: Connection, elements: Sequence[Decided]) -> tuple[l
     await gates.open_gates(connection, gates.needed((task.name, task.gate, task.queue_gate) for task in tasks))
     rows = await connection.fetch(SQL["create"], *task_arrays(tasks)) if tasks else []
     booked = gates.changes({**row, "status_before": "done"} for row in rows)
-    if workflows:
-        rows = [*rows, *await connection.fetch(SQL["create_workflows"], *workflow_arrays(workflows))]
-    return rows, booked
+    return [*rows, *await insert_workflows(connection, workflows)], booked
 
 
 def _nothing_left(workflow_id: str) -> Ending:

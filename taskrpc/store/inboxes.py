@@ -85,7 +85,7 @@ class Inboxes:
             rows: list[Record] = await connection.fetch(SQL["sweep"], ids, MOST_SWEPT)
             admitted = await gates.settle(connection, gates.changes(rows))
         self._signals.queued(admitted)
-        self._signals.ended([row["id"] for row in rows])
+        self._signals.changed(rows, attended=True)
         return rows
 
     async def find_unattended(self) -> list[str]:

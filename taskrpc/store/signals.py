@@ -57,24 +57,30 @@ class Signals:
             for react in self._on_ended:
                 react(ids)
 
-    def changed(self, rows: Sequence[Any]) -> None:
-        """Tells what changed rows of the table task mean."""
+    def changed(self, rows: Sequence[Any], *, attended: bool = False) -> None:
+        """Tells what changed rows of the table task mean; `attended`: whoever changed them has seen to the inboxes that
+        this concerns."""
         if not rows:
             return
         for tell in self._on_changed:
             tell(rows)
         self.queued([(row["kind"], row["name"]) for row in rows if row["queued"]])
-        done = [row for row in rows if row["status"] == "done"]
-        self.ended([row["id"] for row in done])
-        # One that is retried may belong to a workflow that ended at the same moment: then it has to be swept.
-        heard = [*done, *(row for row in rows if row["call"] == "retry")]
-        parents = {row["parent_id"] for row in heard if row["parent_id"] is not None}
-        workflows = [row for row in rows if row["kind"] == "workflow"]
-        ended = {row["id"] for row in workflows if row["status"] == "done" and row.get("leaves_open", True)}
-        begun = {row["id"] for row in workflows if row["status"] != "done" and row.get("status_before") == "created"}
-        self.reported([*parents, *ended, *begun])
+        self.ended([row["id"] for row in rows if row["status"] == "done"])
+        if not attended:
+            self.reported(_concerned(rows))
         appointments = ((row["wake_at"] or row["ends_at"], row["updated_at"]) for row in rows)
         waits = [at - now for at, now in appointments if at is not None]
         if waits:
             for react in self._on_due:
                 react(min(waits).total_seconds())
+
+
+def _concerned(rows: Sequence[Any]) -> list[str]:
+    """The workflows that have something in their inbox after such changes."""
+    # One that is retried may belong to a workflow that ended at the same moment: then it has to be swept.
+    heard = [row for row in rows if row["status"] == "done" or row["call"] == "retry"]
+    parents = {row["parent_id"] for row in heard if row["parent_id"] is not None}
+    workflows = [row for row in rows if row["kind"] == "workflow"]
+    ended = {row["id"] for row in workflows if row["status"] == "done" and row.get("leaves_open", True)}
+    begun = {row["id"] for row in workflows if row["status"] != "done" and row.get("status_before") == "created"}
+    return [*parents, *ended, *begun]

@@ -53,6 +53,17 @@ def workflow_arrays(workflows: Sequence[NewWorkflow]) -> list[object]:
     ]
 
 
+async def insert_workflows(connection: Connection, workflows: Sequence[NewWorkflow]) -> list[Record]:
+    """Creates workflows inside the caller's transaction, but those that `create_workflows` leaves out.
+
+    Answers their rows and those of their first decisions.
+    """
+    if not workflows:
+        return []
+    rows: list[Record] = await connection.fetch(SQL["create_workflows"], *workflow_arrays(workflows))
+    return rows
+
+
 class WorkflowCreations:
     """Creates workflows in sets, and signals after the commit which queues got decisions."""
 

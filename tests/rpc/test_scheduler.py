@@ -9,6 +9,7 @@ from tests.databases import Clock, connected
 from tests.services import Rpc
 from tests.system.waiting import until
 
+SELECTS: Any = {"get-in": ["n"], "comparator": "eq", "value": 1}
 RULE: Any = {"schedule": "0 9 * * *", "task-request": {"definition": "test/task", "params": {"n": 1}}}
 
 
@@ -211,11 +212,42 @@ async def test_rules_are_listed_and_deleted(rpc: Rpc) -> None:
         assert (gone.status, gone.error["type"]) == (404, "rule-not-found")
 
 
-async def test_a_rule_cannot_start_workflows_yet(rpc: Rpc) -> None:
-    refused = await rpc.call(
-        "awf.scheduler/put", id="r", schedule="@daily", **{"workflow-request": {"definition": "a"}}
-    )
-    assert refused.error["data"]["errors"][0]["path"] == "workflow-request"
+async def test_a_rule_starts_its_workflow_at_each_tick(rpc: Rpc, service: Running, clock: Clock) -> None:
+    await rpc.call("awf.definition/put", id="test/flow", kind="workflow")
+    await clock.move_to("2027-01-31T08:59:59")
+    request = {"definition": "test/flow", "params": {"n": 1}, "label": "morning"}
+    await rpc.call("awf.scheduler/put", id="rule", schedule="0 9 * * *", **{"workflow-request": request})
+    await move_to(clock, service, "2027-01-31T09:00:01")
+    started = (await judged(rpc, "2027-02-01T09:00:00.000000Z"))["last-fire"]["started"]
+    assert started["resourceType"] == "AidboxWorkflow"
+    flow = (await rpc.call("awf.workflow/status", id=started["id"])).result["resource"]
+    assert (flow["definition"], flow["params"], flow["label"]) == ("test/flow", {"n": 1}, "morning")
+    assert (flow["status"], flow["requester"]["tick"]) == ("in-progress", "2027-01-31T09:00:00.000000Z")
+    (decision,) = (await rpc.call("awf.task/poll", workflowDefinitions=["test/flow"])).result["resources"]
+    assert decision["requester"] == {"id": flow["id"], "resourceType": "AidboxWorkflow"}
+    await move_to(clock, service, "2027-02-01T09:00:01")
+    skip = (await judged(rpc, "2027-02-02T09:00:00.000000Z"))["last-skip"]
+    assert skip["message"] == f"AidboxWorkflow {flow['id']}, which rule rule started last, is in-progress"
+    await rpc.call("awf.workflow/cancel", id=flow["id"])
+    again = (await rpc.call("awf.scheduler/run", id="rule", callId="c")).result["resource"]
+    assert (again["resourceType"], again["status"]) == ("AidboxWorkflow", "in-progress")
+    assert (await rpc.call("awf.scheduler/run", id="rule", callId="c")).result["resource"] == again
+
+
+@pytest.mark.parametrize(("starts", "kind"), [("workflow", "task"), ("task", "workflow")])
+@pytest.mark.parametrize("room", ["scheduler", "subscription"])
+async def test_a_rule_for_a_definition_of_the_other_kind_is_refused(
+    rpc: Rpc, room: str, starts: str, kind: str
+) -> None:
+    await rpc.call("awf.definition/put", id="test/other", kind=kind)
+    when: Any = {"schedule": "@daily"} if room == "scheduler" else {"select-by": [SELECTS]}
+    refused = await rpc.call(f"awf.{room}/put", id="r", **when, **{f"{starts}-request": {"definition": "test/other"}})
+    assert refused.error["data"]["errors"] == [
+        {
+            "path": f"{starts}-request.definition",
+            "message": f"test/other is defined as a {kind}, not as a {starts}",
+        }
+    ]
 
 
 async def test_a_rule_of_a_built_in_task_is_checked_when_it_is_put(rpc: Rpc) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from taskrpc.store.reaping import Reaping
+from taskrpc.store.retention import Retention
 from tests.engine.headless import Headless
 from tests.system.waiting import until
 
@@ -40,6 +41,7 @@ async def reap(server: Headless) -> None:
     reaping = Reaping(server.parts.database, server.parts.signals)
     await reaping.beat()
     await reaping.reap()
+    await Retention(server.parts.database).delete_expired()
 
 
 class Flows:
