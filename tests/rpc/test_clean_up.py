@@ -72,6 +72,22 @@ async def test_a_retention_holds_for_every_task_that_ends_after_it_was_put(
         assert await database.fetchval("select expire_at from taskrpc.task where id = $1", kept["id"]) is None
 
 
+async def test_a_retention_holds_for_tasks_that_are_older_than_the_first_definition_of_their_name(
+    rpc: Rpc, clock: Clock
+) -> None:
+    undefined = await rpc.started()
+    canceled = await rpc.create()
+    await rpc.call("awf.definition/put", id="test/task", retention=1000)
+    await rpc.call("awf.task/success", id=undefined["id"], execId=undefined["execId"])
+    await rpc.call("awf.task/cancel", id=canceled["id"])
+    await clock.advance(1)
+
+    async def deleted() -> bool:
+        return not await ids(rpc)
+
+    await until(deleted)
+
+
 async def test_a_task_that_is_tried_again_is_not_deleted(rpc: Rpc, clock: Clock, database_url: str) -> None:
     await rpc.call("awf.definition/put", id="test/task", retention=1000)
     task = await rpc.create()

@@ -50,6 +50,13 @@ language sql immutable parallel safe as $$
     where json_typeof(resource -> name) = 'string' and length(resource ->> name) <= 255
 $$;
 
+-- The retention of a name as it is now. Put together with a revision it is spread to all of that name; only tasks that are
+-- older than the first revision have to ask for it.
+create function taskrpc.newest_retention(of_name text) returns bigint
+language sql stable parallel safe as $$
+    select retention from taskrpc.definition where name = of_name order by rev desc limit 1
+$$;
+
 create table taskrpc.scheduler_rule (
     id text collate "C" primary key,
     spec json not null,

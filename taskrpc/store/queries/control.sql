@@ -7,7 +7,8 @@
 with x as materialized (
     select * from unnest($1::text[], $2::text[]) with ordinality as x(id, call_id, n)
 ), fit as materialized (
-    select x.n, x.call_id, t.id, t.status, t.held, d.run_timeout, d.retention
+    select x.n, x.call_id, t.id, t.status, t.held, d.run_timeout,
+        case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention
     from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
     where t.status <> 'done' and t.kind = 'task'
         and (t.gate is not null or t.queue_gate is not null) = $3
@@ -44,7 +45,8 @@ where x.n not in (select n from changed) and t.kind <> 'workflow';
 with x as materialized (
     select * from unnest($1::text[], $2::text[]) with ordinality as x(id, call_id, n)
 ), fit as materialized (
-    select x.n, x.call_id, t.id, t.status, t.held, d.run_timeout, d.retention,
+    select x.n, x.call_id, t.id, t.status, t.held, d.run_timeout,
+        case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention,
         t.status = 'in-progress' and t.lease_at is not null as runs
     from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
     where t.status <> 'done' and t.kind = 'task' and (t.call, t.call_id) is distinct from ('stop', x.call_id)

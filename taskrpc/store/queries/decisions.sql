@@ -22,7 +22,9 @@ with x as materialized (
     update taskrpc.task t set
         status = 'done', outcome = 'succeeded', result = x.result::json, error = null,
         bytes = t.bytes + coalesce(octet_length(x.result), 0),
-        lease_at = null, due_at = null, open_in = null, expire_at = taskrpc.now() + taskrpc.ms(d.retention),
+        lease_at = null, due_at = null, open_in = null,
+        expire_at = taskrpc.now()
+            + taskrpc.ms(case when o.rev > 0 then d.retention else taskrpc.newest_retention(o.name) end),
         version = t.version + 1, updated_at = taskrpc.now(),
         call = 'success', call_id = x.call_id, call_at = taskrpc.now(), call_version = t.version + 1
     from x join taskrpc.task o on o.id = x.id join taskrpc.definition d on d.rev = o.rev

@@ -34,7 +34,8 @@ select * from taskrpc.subscription_rule where listens = any($1::text[]) order by
 with x as materialized (
     select * from unnest($1::text[], $2::text[]) as x(id, result)
 ), fit as materialized (
-    select x.result, t.id, t.status, d.retention
+    select x.result, t.id, t.status,
+        case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention
     from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
     where t.listens is not null
     order by t.id

@@ -116,7 +116,8 @@ with x as materialized (
     select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[])
         with ordinality as x(id, exec_id, call_id, result, checked, n)
 ), fit as materialized (
-    select x.n, x.call_id, x.result, t.id, t.status, d.run_timeout, d.retention
+    select x.n, x.call_id, x.result, t.id, t.status, d.run_timeout,
+        case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention
     from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
     where t.exec_id = x.exec_id and t.status = 'in-progress' and t.kind = 'task'
         and (not d.checks_result or x.checked = t.rev)
@@ -159,7 +160,8 @@ with x as materialized (
     select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[])
         with ordinality as x(id, exec_id, call_id, error, checked, n)
 ), fit as materialized (
-    select x.n, x.call_id, x.error, t.id, t.status, d.run_timeout, d.retention,
+    select x.n, x.call_id, x.error, t.id, t.status, d.run_timeout,
+        case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention,
         t.retry_count < d.allowed_retry_count and not t.stop_requested as again,
         taskrpc.now() + taskrpc.retry_delay(
             d.retry_delay, d.backoff_factor, d.backoff_max, d.backoff_jitter, t.retry_count) as again_at
@@ -216,7 +218,8 @@ where x.n not in (select n from changed) and t.kind <> 'workflow';
 with x as materialized (
     select * from unnest($1::text[], $2::text[], $3::text[]) with ordinality as x(id, exec_id, call_id, n)
 ), fit as materialized (
-    select x.n, x.call_id, t.id, t.status, d.run_timeout, d.retention
+    select x.n, x.call_id, t.id, t.status, d.run_timeout,
+        case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention
     from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
     where t.exec_id = x.exec_id and t.status in ('requested', 'in-progress')
         and (t.gate is not null or t.queue_gate is not null) = $4

@@ -56,7 +56,9 @@ select * from changed;
 -- name: finish_waits
 -- Ends the waits whose time has come. Edges: in-progress -due-> done.
 with fit as materialized (
-    select t.id, t.status, d.retention from taskrpc.task t join taskrpc.definition d on d.rev = t.rev
+    select t.id, t.status,
+        case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention
+    from taskrpc.task t join taskrpc.definition d on d.rev = t.rev
     where t.ends_at <= taskrpc.now() and t.status = 'in-progress'
     order by t.ends_at limit $1
     for update of t skip locked
@@ -105,7 +107,7 @@ select * from changed;
 -- Ends executions whose lease ran out: another attempt, or done. Edges: in-progress -in-progress-timeout-> waiting,
 -- in-progress -in-progress-timeout-> done.
 with fit as materialized (
-    select t.id, t.status, d.retention,
+    select t.id, t.status, case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention,
         t.retry_count < d.allowed_retry_count and not t.stop_requested as again,
         taskrpc.now() + taskrpc.retry_delay(
             d.retry_delay, d.backoff_factor, d.backoff_max, d.backoff_jitter, t.retry_count) as again_at
@@ -150,7 +152,8 @@ select * from changed;
 -- by whoever finds its last event. Edges: waiting, ready, requested, in-progress -dropped-> done.
 -- Workflow edges: created, in-progress -dropped-> done.
 with fit as materialized (
-    select t.id, t.status, t.held, d.retention
+    select t.id, t.status, t.held,
+        case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention
     from taskrpc.task t join taskrpc.definition d on d.rev = t.rev
     where t.drop_at <= taskrpc.now() and t.status <> 'done'
     order by t.drop_at limit $1

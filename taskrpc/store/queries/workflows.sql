@@ -91,7 +91,9 @@ with x as materialized (
     select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])
         as x(id, outcome, result, error, reason, action)
 ), fit as materialized (
-    select x.*, t.status, d.retention from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
+    select x.*, t.status,
+        case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention
+    from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
     where t.kind = 'workflow' and t.status <> 'done'
 ), changed as (
     update taskrpc.task t set
@@ -124,7 +126,8 @@ select c.*, exists (select from left_open o where o.workflow_id = c.id) as leave
 with x as materialized (
     select * from unnest($1::text[], $2::text[]) with ordinality as x(id, call_id, n)
 ), fit as materialized (
-    select x.n, x.call_id, t.id, t.status, d.retention
+    select x.n, x.call_id, t.id, t.status,
+        case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention
     from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
     where t.kind = 'workflow' and t.status <> 'done'
     order by t.id
@@ -157,7 +160,8 @@ where x.n not in (select n from changed) and t.kind = 'workflow';
 -- Cancels what done workflows have left open, a level down. $1 their ids, $2 most rows.
 -- Edges: waiting, ready, requested, in-progress -cancel-> done. Workflow edges: created, in-progress -cancel-> done.
 with fit as materialized (
-    select t.id, t.status, t.held, d.retention
+    select t.id, t.status, t.held,
+        case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention
     from unnest($1::text[]) as w(id) join taskrpc.task t on t.open_in = w.id join taskrpc.definition d on d.rev = t.rev
     order by t.id limit $2
     for update of t skip locked
