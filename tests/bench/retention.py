@@ -7,11 +7,8 @@ clean-up. The exit status is 1 where the median is more than twice the usual one
 import argparse
 import asyncio
 import contextlib
-import statistics
 import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from typing import Final
 
 import asyncpg
@@ -21,58 +18,14 @@ from taskrpc.bench.cluster import Cluster, opened
 from taskrpc.bench.messages import DEFINITION
 from taskrpc.bench.servers import serving
 from taskrpc.core.built_in import CLEAN_UP
+from tests.bench.at_work import HEADINGS, Phase, at_work
 from tests.databases import connected
-from tests.system.wire import Wire, connection
+from tests.system.wire import connection
 
 MOST_TIMES: Final = 2.0
 _LOOK_SECONDS: Final = 0.25
-_WORK: Final = "bench/retention-work"
 # The ballast's ids are of long ago; looking for one costs next to nothing, counting them would be felt.
 _LEFT: Final = "select exists (select from taskrpc.task where id < '01' and name = $1)"
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """Latencies of polls in milliseconds, and how long the phase took in seconds."""
-
-    name: str
-    latencies: list[float]
-    seconds: float
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.latencies)
-
-    def line(self, usual: "Phase | None" = None) -> str:
-        """The phase as a row of the table."""
-        slow = statistics.quantiles(self.latencies, n=100)[98]
-        times = f"{self.median / usual.median:6.2f}" if usual else "     1"
-        rate = len(self.latencies) / self.seconds
-        return f"{self.name:<22} {self.median:8.2f} {slow:8.2f} {times} {rate:8.0f} {self.seconds:8.1f}"
-
-
-async def _execute(wire: Wire, latencies: list[float]) -> None:
-    """Creates a task and works on one, for ever."""
-    while True:
-        await wire.call("awf.task/create-and-execute", definition=_WORK, params={"n": 1})
-        began = time.perf_counter()
-        (task,) = (await wire.call("awf.task/long-poll", taskDefinitions=[_WORK], start=True)).result["resources"]
-        latencies.append((time.perf_counter() - began) * 1000)
-        await wire.call("awf.task/success", id=task["id"], execId=task["execId"])
-
-
-async def _measured(name: str, url: str, executors: int, over: Callable[[], Awaitable[None]]) -> Phase:
-    """Has executors work until something is over."""
-    latencies: list[float] = []
-    async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
-        wires = [await stack.enter_async_context(connection(url)) for _ in range(executors)]
-        working = [group.create_task(_execute(wire, latencies)) for wire in wires]
-        began = time.perf_counter()
-        await over()
-        seconds = time.perf_counter() - began
-        for executor in working:
-            executor.cancel()
-    return Phase(name, latencies, seconds)
 
 
 async def _gone(database: asyncpg.Connection) -> None:
@@ -91,8 +44,8 @@ async def _filled(cluster: Cluster, tasks: int) -> AsyncIterator[tuple[str, asyn
 
 async def _usual(url: str, options: argparse.Namespace) -> Phase:
     async with serving(url, 1) as servers:
-        await _measured("", servers.urls[0], options.executors, lambda: asyncio.sleep(2))
-        return await _measured("alone", servers.urls[0], options.executors, lambda: asyncio.sleep(options.seconds))
+        await at_work("", servers.urls[0], options.executors, lambda: asyncio.sleep(2))
+        return await at_work("alone", servers.urls[0], options.executors, lambda: asyncio.sleep(options.seconds))
 
 
 async def _by_retention(cluster: Cluster, options: argparse.Namespace) -> tuple[Phase, Phase]:
@@ -101,7 +54,7 @@ async def _by_retention(cluster: Cluster, options: argparse.Namespace) -> tuple[
         await database.execute("update taskrpc.task set expire_at = now() where name = $1", DEFINITION)
         await database.execute("vacuum analyze taskrpc.task")
         async with serving(url, 1) as servers:
-            over = _measured("while expiring", servers.urls[0], options.executors, lambda: _gone(database))
+            over = at_work("while expiring", servers.urls[0], options.executors, lambda: _gone(database))
             return usual, await over
 
 
@@ -111,12 +64,12 @@ async def _by_clean_up(cluster: Cluster, options: argparse.Namespace) -> tuple[P
         async with serving(url, 1) as servers, connection(servers.urls[0]) as wire:
             rules = [{"retentionPolicy": {"unit": "minute", "value": 0}, "includeDefinitions": [DEFINITION]}]
             await wire.call("awf.task/create-and-execute", definition=CLEAN_UP, params={"rules": rules})
-            over = _measured("while cleaning up", servers.urls[0], options.executors, lambda: _gone(database))
+            over = at_work("while cleaning up", servers.urls[0], options.executors, lambda: _gone(database))
             return usual, await over
 
 
 async def _run(options: argparse.Namespace) -> int:
-    print(f"{'':<22} {'p50 ms':>8} {'p99 ms':>8} {'times':>6} {'tasks/s':>8} {'seconds':>8}")
+    print(HEADINGS)
     status = 0
     async with opened(options.database_url) as cluster:
         for measure in (_by_retention, _by_clean_up):
