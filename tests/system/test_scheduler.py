@@ -20,6 +20,12 @@ _RULE: Final[Any] = {
     "concurrency-policy": "allow",
     "task-request": {"definition": "test/task"},
 }
+_RULE_OF_WORKFLOWS: Final[Any] = {
+    "id": "rule of workflows",
+    "schedule": "* * * * *",
+    "concurrency-policy": "allow",
+    "workflow-request": {"definition": "test/flow"},
+}
 
 
 async def test_each_tick_fires_exactly_once_although_a_server_is_killed_at_it(
@@ -30,6 +36,7 @@ async def test_each_tick_fires_exactly_once_although_a_server_is_killed_at_it(
     async with connection(servers[0].url) as wire, connected(database_url) as database:
         await clock.move_to("2027-01-31T08:59:30")
         await wire.call("awf.scheduler/put", **_RULE)
+        await wire.call("awf.scheduler/put", **_RULE_OF_WORKFLOWS)
         for n in range(TICKS):
             tick = _FIRST + timedelta(minutes=n)
             # All servers look at least once a second, and so wake together at the tick.
@@ -40,10 +47,17 @@ async def test_each_tick_fires_exactly_once_although_a_server_is_killed_at_it(
             replacement = asyncio.ensure_future(serve(database_url))
             await _judged(database, tick)
             servers.append(await replacement)
-        started = await database.fetch("select requester ->> 'tick' as tick from taskrpc.task order by 1")
-    assert [datetime.fromisoformat(row["tick"]) for row in started] == [
-        _FIRST + timedelta(minutes=n) for n in range(TICKS)
+        started = await database.fetch(
+            "select kind, requester ->> 'tick' as tick from taskrpc.task where kind <> 'decision' order by 1, 2"
+        )
+        decisions = await database.fetchval(
+            "select count(distinct parent_id) from taskrpc.task where kind = 'decision'"
+        )
+    ticks = [_FIRST + timedelta(minutes=n) for n in range(TICKS)]
+    assert [(row["kind"], datetime.fromisoformat(row["tick"])) for row in started] == [
+        (kind, tick) for kind in ("task", "workflow") for tick in ticks
     ]
+    assert decisions == TICKS
 
 
 async def test_ticks_of_a_downtime_fire_within_their_deadline_only(
@@ -70,6 +84,6 @@ async def _reached(database: asyncpg.Connection, time: datetime) -> None:
 
 async def _judged(database: asyncpg.Connection, tick: datetime) -> None:
     async def there() -> bool:
-        return bool(await database.fetchval("select next_at > $1 from taskrpc.scheduler_rule", tick))
+        return bool(await database.fetchval("select min(next_at) > $1 from taskrpc.scheduler_rule", tick))
 
     await until(there)
