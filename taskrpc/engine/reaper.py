@@ -7,7 +7,9 @@ from taskrpc.engine.loop import run_every
 from taskrpc.store.reaping import MOST_ROWS, Reaping
 
 LONGEST_PAUSE_SECONDS: Final = 1.0
-# What is due but was not touched is locked by somebody: it is tried again after a while, not at once.
+# What is due but was not touched has become due this moment, or is locked by somebody: it is tried again almost at
+# once, and then after longer and longer pauses.
+SHORTEST_PAUSE_SECONDS: Final = 0.001
 LOCKED_PAUSE_SECONDS: Final = 0.05
 _ROUNDS_BETWEEN_SWEEPS: Final = 10
 
@@ -20,6 +22,7 @@ class Reaper:
         self._poke = asyncio.Event()
         self._rounds = 0
         self._next_at = 0.0
+        self._locked_pause = SHORTEST_PAUSE_SECONDS
 
     def poke(self) -> None:
         """Makes it look now: the clock was moved, or the database is back."""
@@ -47,8 +50,10 @@ class Reaper:
 
     async def _pause(self, touched: int) -> float:
         seconds = await self._reaping.seconds_until_due()
+        if seconds is not None and seconds <= 0 and not touched:
+            pause, self._locked_pause = self._locked_pause, min(self._locked_pause * 2, LOCKED_PAUSE_SECONDS)
+            return pause
+        self._locked_pause = SHORTEST_PAUSE_SECONDS
         if seconds is None:
             return LONGEST_PAUSE_SECONDS
-        if seconds <= 0 and not touched:
-            return LOCKED_PAUSE_SECONDS
-        return min(max(seconds, 0.001), LONGEST_PAUSE_SECONDS)
+        return min(max(seconds, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
