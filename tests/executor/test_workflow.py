@@ -67,6 +67,29 @@ async def test_a_function_that_starts_from_the_first_step_each_time_does_each_on
     assert (resource["outcome"], resource["result"], seen) == ("succeeded", {"total": 30}, [0, 1, 2])
 
 
+async def test_a_workflow_waits_for_what_the_server_does(url: str, client: AsyncClient) -> None:
+    executor = Executor(url)
+
+    @executor.workflow(FLOW)
+    def decide(workflow: Workflow) -> None:
+        selection = [{"get-in": ["id"], "comparator": "eq", "value": "parcel"}]
+        arrival = workflow.execute("awf.task/subscribe", {"select-by": selection}, "arrival")
+        deadline = workflow.execute("awf.task/wait", {"duration": {"hours": 1}}, "deadline")
+        pause = workflow.execute("awf.task/wait", {"duration": {"seconds": 0}}, "pause")
+        if arrival.succeeded:
+            workflow.complete({"weight": arrival.result["resource"]["weight"], "in time": not deadline.done})
+        elif pause.succeeded:
+            workflow.execute(STEP, label="call the carrier")
+
+    @executor.task(STEP)
+    async def step(task: Task) -> None:
+        await client.publish({"id": "parcel", "weight": 3})
+
+    async with serving(executor):
+        resource = await ended(client, await begin(client))
+    assert resource["result"] == {"weight": 3, "in time": True}
+
+
 async def test_a_decision_is_told_everything_about_its_workflow(url: str, client: AsyncClient) -> None:
     executor, told = Executor(url), list[Any]()
 
