@@ -91,6 +91,15 @@ cross join lateral (select case c when 0 then n % 4 = 0 else c < 3 and n % 2 = 0
 insert into taskrpc.event (workflow_id, kind, subject)
 select 'w' || n, 'task-completed', 'w' || n || '-' || c from generate_series(2, 10000, 2) n, generate_series(2, 4) c;
 """
+FILL_GRAVEYARD: Final = """
+insert into taskrpc.task (id, kind, name, rev, status, outcome, rank, expire_at, created_at, updated_at)
+select 'done-' || n, 'task', 'd1', 0, 'done', 'succeeded', 0, at, at, at
+from generate_series(1, 30000) n
+cross join lateral (select taskrpc.now() - n * interval '1 second' as at) t;
+
+insert into taskrpc.task (id, kind, name, rev, status, rank, lease_at, exec_id, created_at, updated_at)
+select 'clean-up', 'task', 'd2', 0, 'in-progress', 0, at, 'exec-clean-up', at, at from taskrpc.now() as at;
+"""
 MOVED_CLOCK: Final = """
 create table taskrpc.test_clock (at timestamptz); insert into taskrpc.test_clock values (pg_catalog.now());
 create or replace function taskrpc.now() returns timestamptz language sql stable parallel safe
@@ -150,21 +159,35 @@ def _element(value: object) -> str:
     return "NULL" if value is None else str(value)
 
 
-@pytest.fixture(scope="module")
-def crowd(database_template: Template) -> Iterator[Crowd]:
+@contextlib.contextmanager
+def _filled(template: Template, fill: str) -> Iterator[Crowd]:
     with asyncio.Runner() as runner:
         stack = contextlib.AsyncExitStack()
-        copy = copy_of(database_template.server_url, database_template.name)
+        copy = copy_of(template.server_url, template.name)
         try:
             url = runner.run(stack.enter_async_context(copy))
             connection = runner.run(asyncpg.connect(url, server_settings=_HOT_SETTINGS))
             stack.push_async_callback(connection.close)
-            runner.run(connection.execute(FILL + FILL_WORKFLOWS))
+            runner.run(connection.execute(fill))
             tables = ", ".join(f"taskrpc.{table}" for table in ("task", "gate", "definition", "event", "log"))
             runner.run(connection.execute(f"vacuum analyze {tables}"))
             yield Crowd(runner, connection)
         finally:
             runner.run(stack.aclose())
+
+
+@pytest.fixture(scope="module")
+def crowd(database_template: Template) -> Iterator[Crowd]:
+    """250,000 tasks of all statuses."""
+    with _filled(database_template, FILL + FILL_WORKFLOWS) as crowd:
+        yield crowd
+
+
+@pytest.fixture(scope="module")
+def graveyard(database_template: Template) -> Iterator[Crowd]:
+    """30,000 tasks that are done and expired, and one that deletes them."""
+    with _filled(database_template, FILL_GRAVEYARD) as graveyard:
+        yield graveyard
 
 
 def _calls(status: str, *further: object, exec_ids: bool = True) -> Arguments:
@@ -321,3 +344,10 @@ def test_a_clock_that_a_test_moves_changes_no_plan(crowd: Crowd, name: str) -> N
 
 def test_transitions_cost_little_although_20000_subscriptions_listen(crowd: Crowd) -> None:
     assert 0 < crowd.seconds_of_triggers("create", _new_tasks(crowd)) < FEW * 0.001
+
+
+@pytest.mark.parametrize("name", ["delete_expired", "clean_up"])
+def test_deleting_looks_at_few_rows_where_everything_is_done(graveyard: Crowd, name: str) -> None:
+    plan = graveyard.explain(name, HOT[name](graveyard))
+    _check(plan, FEW)
+    assert plan["Actual Rows"] > 0
