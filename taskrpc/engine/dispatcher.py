@@ -133,6 +133,7 @@ class Dispatcher:
     def wake(self, queues: Iterable[Queue] | None) -> None:
         """Tasks of these queues may be ready (None: of any): whoever waits for them has to look again."""
         if queues is None:
+            self._claims.forget()
             lines: set[_Line] = set(self._lines.values())
         else:
             lines = set().union(*(self._of_queue.get(queue, ()) for queue in queues))
@@ -162,7 +163,8 @@ class Dispatcher:
         refusal: TaskRpcError | None = None
         known = False
         try:
-            rows, more = await self._claims.claim(line.queues, self._wanted(line), line.start)
+            thorough = any(not waiter.patient for waiter in line.waiters.values())
+            rows, more = await self._claims.claim(line.queues, self._wanted(line), line.start, thorough)
             known = True
         except TaskRpcError as error:
             refusal = error  # who has time waits for the database's return, which wakes all lines

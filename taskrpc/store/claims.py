@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from taskrpc.core.ids import serial_id
 from taskrpc.core.lifecycle import Call
+from taskrpc.core.watermarks import Watermarks
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.batcher import Batcher, Spawn
 from taskrpc.store.database import ConnectionLost, Database, Record
@@ -27,25 +29,48 @@ class Claims:
         self._database = database
         self._releases = releases
         self._spawn = spawn
+        self._marks = Watermarks()
+        self._clock = time.monotonic
 
-    async def claim(self, queues: Iterable[Queue], most: int, start: bool) -> tuple[list[Record], bool]:
+    async def claim(self, queues: Iterable[Queue], most: int, start: bool, thorough: bool) -> tuple[list[Record], bool]:
         """Rows of at most `most` tasks in their order, and whether more are there.
 
-        Raises `unavailable`, or ConnectionLost: then whatever was claimed will be given back.
+        Only a `thorough` claim is sure to find at once what came in below a watermark. Raises `unavailable`, or
+        ConnectionLost: then whatever was claimed will be given back.
         """
-        claim_id = serial_id()
-        kinds, names = zip(*sorted(queues), strict=True)
+        queues = sorted(queues)
+        rows, more = await self._claim(queues, most, start, thorough)
+        if thorough and more and not rows and self._marks.spare(queues):
+            self._marks.forget(queues)
+            rows, more = await self._claim(queues, most, start, thorough)
+        return rows, more
+
+    async def _claim(
+        self, queues: Sequence[Queue], most: int, start: bool, thorough: bool
+    ) -> tuple[list[Record], bool]:
+        claim_id, sent_at, epoch = serial_id(), self._clock(), self._marks.epoch
+        parts = zip(*self._marks.parts(queues, sent_at), strict=True)
         try:
-            rows = await self._database.fetch("claim", kinds, names, most, MOST_ANSWER_BYTES, start, claim_id)
+            rows = await self._database.fetch("claim", *parts, most, MOST_ANSWER_BYTES, start, claim_id, thorough)
         except ConnectionLost as lost:
             self._spawn(self._recover(claim_id, lost.process_id))
             raise
-        return [row for row in rows if row["id"] is not None], bool(rows[0]["more"])
+        more = bool(rows[0]["more"])
+        rows = [row for row in rows if row["id"] is not None]
+        now = self._clock()
+        self._marks.learn(rows, epoch, now, now - sent_at)
+        return rows, more
 
     async def find_ready(self, queues: Sequence[Queue]) -> list[Queue]:
         """Which of these queues have tasks that may be claimed."""
         kinds, names = zip(*queues, strict=True)
-        return [(row["kind"], row["name"]) for row in await self._database.fetch("find_ready", kinds, names)]
+        found = [(row["kind"], row["name"]) for row in await self._database.fetch("find_ready", kinds, names)]
+        self._marks.forget(found)
+        return found
+
+    def forget(self) -> None:
+        """Nothing is known any more of where tasks are: the database was away, and may be another one now."""
+        self._marks.forget(None)
 
     @staticmethod
     def share(rows: list[Record], most: int) -> tuple[list[Record], list[Record]]:

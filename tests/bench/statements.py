@@ -7,6 +7,7 @@ import orjson
 
 from taskrpc.bench.messages import DEFINITION, payload
 from taskrpc.core.ids import uuid7
+from taskrpc.core.watermarks import Watermarks
 from taskrpc.store.claims import MOST_ANSWER_BYTES
 from taskrpc.store.statements import SQL
 
@@ -45,7 +46,8 @@ def create(params: Sequence[str]) -> list[Any]:
 
 def claim(most: int) -> list[Any]:
     """The statement that claims tasks; its rows have no id when there was none."""
-    return [SQL["claim"], ["task"], [DEFINITION], most, MOST_ANSWER_BYTES, False, uuid7()]
+    parts = zip(*Watermarks().parts([("task", DEFINITION)], 0), strict=True)
+    return [SQL["claim"], *parts, most, MOST_ANSWER_BYTES, False, uuid7(), True]
 
 
 def start(executions: Sequence[Execution]) -> list[Any]:

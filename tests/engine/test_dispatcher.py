@@ -22,6 +22,7 @@ class Ready(Claims):
         self.locked = False
         self.failures: list[Exception] = []
         self.sent: list[str] = []
+        self.forgotten = False
         self.under_way: set[str] = set()
         self.given_back: list[str] = []
         self.open = asyncio.Event()
@@ -31,7 +32,7 @@ class Ready(Claims):
         """Makes tasks ready; the first letter of an id is its queue."""
         self.tasks += [{"id": task_id, "bytes": size} for task_id in ids]
 
-    async def claim(self, queues: Iterable[Queue], most: int, start: bool) -> tuple[list[Any], bool]:
+    async def claim(self, queues: Iterable[Queue], most: int, start: bool, thorough: bool) -> tuple[list[Any], bool]:
         names = "".join(sorted(name for _, name in queues))
         assert not set(names) & self.under_way, "two claims of one queue are under way"
         self.sent.append(f"{names} {most}")
@@ -49,6 +50,9 @@ class Ready(Claims):
 
     async def find_ready(self, queues: Sequence[Queue]) -> list[Queue]:
         return [queue for queue in queues if any(task["id"][0] == queue[1] for task in self.tasks)]
+
+    def forget(self) -> None:
+        self.forgotten = True
 
     async def give_back(self, rows: Sequence[Any]) -> None:
         self.given_back += [row["id"] for row in rows]
@@ -299,6 +303,7 @@ async def test_without_the_database_those_without_time_are_refused_and_the_other
     ready.put("A1")
     polls.dispatcher.wake(None)  # the database is back
     assert await waiting.ids() == ["A1"]
+    assert ready.forgotten
 
 
 @pytest.mark.parametrize("failure", [ConnectionLost(1), ValueError("a defect")], ids=["lost", "defect"])

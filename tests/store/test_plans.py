@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from itertools import count
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import asyncpg
 import orjson
 import pytest
 
+from taskrpc.core.watermarks import Watermarks
 from taskrpc.store.database import _HOT_SETTINGS
 from taskrpc.store.statements import SQL
 from tests.conftest import Template
@@ -156,7 +158,7 @@ def _literal(value: object) -> str:
 def _element(value: object) -> str:
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return "NULL" if value is None else str(value)
+    return "NULL" if value is None else value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 @contextlib.contextmanager
@@ -207,7 +209,23 @@ def _new_tasks(crowd: Crowd) -> list[object]:
     return [[f"new-{n}" for n in range(FEW)], *([value] * FEW for value in each)]
 
 
-QUEUES: Final = [["task"] * 20, [f"d{n}" for n in range(1, 21)]]
+NAMES: Final = [f"d{n}" for n in range(1, 21)]
+QUEUES: Final = [["task"] * len(NAMES), NAMES]
+
+
+def _parts(crowd: Crowd) -> list[object]:
+    """What a claim looks at that has handed out tasks of two ranks of each queue an hour ago."""
+    (at,) = crowd.column("select taskrpc.now() - interval '1 hour'")
+    marks = Watermarks()
+    rows = [
+        {"kind": "task", "name": name, "rank": rank, "ready_at": at, "id": "t", "updated_at": at}
+        for name in NAMES
+        for rank in (-1, 0)
+    ]
+    marks.learn(rows, marks.epoch, 0, 0)
+    parts = marks.parts([("task", name) for name in NAMES], 0)
+    assert len(parts) == 4 * len(NAMES)
+    return [list(column) for column in zip(*parts, strict=True)]
 
 
 def _gates(*further: object) -> Arguments:
@@ -269,7 +287,7 @@ HOT: Final[dict[str, Arguments]] = {
     "create": _new_tasks,
     "tasks_by_id": _ids,
     "find_done": _ids,
-    "claim": lambda _: [*QUEUES, MOST, 2**25, False, "claim"],
+    "claim": lambda crowd: [*_parts(crowd), MOST, 2**25, False, "claim", True],
     "find_ready": lambda _: [*QUEUES],
     "start": _calls("requested"),
     "notify": _calls("in-progress", "{}", "{}"),

@@ -231,6 +231,7 @@ with x as materialized (
         outcome = case when t.stop_requested then 'canceled' end,
         queued = not t.stop_requested and t.gate is null,
         held = not t.stop_requested and t.gate is not null,
+        backdated = taskrpc.is_backdated(t.ready_at),
         retry_count = t.retry_count - (t.status = 'in-progress' and not t.stop_requested)::int,
         lease_at = null, due_at = null,
         drop_at = case when not t.stop_requested then t.drop_at end,

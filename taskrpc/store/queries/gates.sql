@@ -34,7 +34,7 @@ with changed as materialized (
         for update skip locked
     ) t
 ), admitted as (
-    update taskrpc.task t set held = false, queued = true
+    update taskrpc.task t set held = false, queued = true, backdated = taskrpc.is_backdated(t.ready_at)
     from chosen where t.id = chosen.id and t.held
     returning t.kind, t.name, t.gate
 ), booked as (

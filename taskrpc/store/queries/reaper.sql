@@ -39,6 +39,7 @@ with fit as materialized (
         status = case t.kind when 'workflow' then 'in-progress' else 'ready' end,
         queued = t.kind <> 'workflow' and t.gate is null, held = t.gate is not null,
         ready_at = case when t.kind <> 'workflow' then fit.wake_at end, wake_at = null,
+        backdated = taskrpc.is_backdated(fit.wake_at),
         version = t.version + 1, updated_at = taskrpc.now()
     from fit where t.id = fit.id
     returning fit.status as status_before, false as held_before, t.*
