@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -23,6 +22,7 @@ from taskrpc.store.database import AWAY, Database
 from taskrpc.store.migrate import migrate
 from taskrpc.web import health
 from taskrpc.web.application import application
+from taskrpc.web.listening import listen, url_of
 from taskrpc.web.resources import Resources
 from taskrpc.web.rpc_endpoint import RpcEndpoint
 from taskrpc.web.server import DRAIN_SECONDS, Server
@@ -48,10 +48,13 @@ class Running:
 
 
 class Service:
-    """One server. `run` serves until `stop` was called."""
+    """One server, on a socket of its own or on one that it is given; a worker has a number. `run` serves until `stop`
+    was called."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, listening: socket.socket | None = None, worker: int | None = None) -> None:
         self._settings = settings
+        self._listening = listening
+        self._worker = worker
         self._stop = asyncio.Event()
         self._starting: asyncio.Timeout | None = None
 
@@ -64,7 +67,9 @@ class Service:
 
     async def run(self, on_ready: Callable[[Running], None]) -> None:
         """Starts everything, tells `on_ready`, serves, drains. Raises TaskRpcError for what cannot be started."""
-        listening = _listen(self._settings)
+        listening = self._listening or listen(
+            self._settings.host, self._settings.port, insecure=self._settings.insecure
+        )
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(listening.close)
             try:
@@ -97,9 +102,9 @@ class Service:
                 parts = build(self._settings, database, lambda work: group.create_task(survive(work)))
                 loops = [group.create_task(loop) for loop in parts.loops()]
                 await _load_definitions(parts)
-                server = _server(parts)
+                server = _server(parts, self._worker)
                 serving = group.create_task(server.run_on(listening))
-                on_ready(_running(_url(listening), parts))
+                on_ready(_running(url_of(listening), parts))
                 await self._stop.wait()
                 server.stop()
                 await serving
@@ -119,7 +124,7 @@ def _running(url: str, parts: Parts) -> Running:
     return Running(url, parts.database.url, parts.services, parts.reaper, parts.scheduler, parts.database)
 
 
-def _server(parts: Parts) -> Server:
+def _server(parts: Parts, worker: int | None) -> Server:
     async def ready() -> dict[str, object]:
         if not parts.database.is_available:
             return {"status": "unavailable", "reason": "the database cannot be reached"}
@@ -129,44 +134,12 @@ def _server(parts: Parts) -> Server:
             "status": "ready",
             "waitingPolls": parts.dispatcher.waiting,
             "waitingResults": parts.results.waiting,
+            **({} if worker is None else {"worker": worker, "workers": parts.settings.workers}),
         }
 
     routes = [*Resources(parts.services.reading).routes(), *health.routes(ready)]
     rpc = RpcEndpoint(parts.services, parts.settings.max_body)
     return Server(rpc, application(routes), parts.drain)
-
-
-def _url(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _listen(settings: Settings) -> socket.socket:
-    if not settings.insecure and not _is_loopback(settings.host):
-        raise TaskRpcError(
-            "forbidden",
-            f"{settings.host} can be reached from outside, and there are no keys: listen on 127.0.0.1, or say "
-            "--insecure if something in front of this server keeps others out",
-        )
-    try:
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        listening = socket.create_server((settings.host, settings.port), family=family, backlog=4096)
-        # Connections inherit it. asyncio sets it on sockets that it made itself only; without it an answer in two
-        # packets takes 40 ms, until the client acknowledges the first.
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listening
-    except OSError as error:
-        raise TaskRpcError(
-            "unavailable",
-            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}; try another --port",
-        ) from error
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def _prepare(database: Database) -> None:

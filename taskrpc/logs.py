@@ -13,12 +13,19 @@ from taskrpc.core.timestamps import format_time
 _ESCAPES: Final = {code: repr(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
 
 
-def _fields(record: logging.LogRecord) -> dict[str, object]:
-    fields = getattr(record, "fields", None) or {}
-    return {key: value for key, value in fields.items() if value is not None}
+class _Formatter(logging.Formatter):
+    """Knows which worker logs, if there are several."""
+
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._worker = worker
+
+    def _fields(self, record: logging.LogRecord) -> dict[str, object]:
+        fields = {"worker": self._worker, **(getattr(record, "fields", None) or {})}
+        return {key: value for key, value in fields.items() if value is not None}
 
 
-class TextFormatter(logging.Formatter):
+class TextFormatter(_Formatter):
     """`2026-01-31T12:00:00.000000Z INFO message key=value …`."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -28,14 +35,14 @@ class TextFormatter(logging.Formatter):
                 at,
                 record.levelname,
                 record.getMessage(),
-                *(f"{key}={value}" for key, value in _fields(record).items()),
+                *(f"{key}={value}" for key, value in self._fields(record).items()),
             ]
         )
         line = line.translate(_ESCAPES)
         return line if record.exc_info is None else f"{line}\n{self.formatException(record.exc_info)}"
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(_Formatter):
     """`{"time", "level", "logger", "message", …fields, "exception"?}`."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -44,17 +51,17 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **_fields(record),
+            **self._fields(record),
         }
         if record.exc_info is not None:
             entry["exception"] = self.formatException(record.exc_info)
         return orjson.dumps(entry, default=str).decode()
 
 
-def set_up(form: str, level: str) -> None:
-    """Sends the log of this process to standard error; `form` is text or json."""
+def set_up(form: str, level: str, worker: int | None = None) -> None:
+    """Sends the log of this process to standard error; `form` is text or json. Lines of a worker have its number."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    handler.setFormatter(JsonFormatter(worker) if form == "json" else TextFormatter(worker))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)

@@ -17,6 +17,7 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    workers: int = Field(1, ge=1, le=64, description="Server processes that share the port.")
     database_url: str | None = Field(
         None, description="PostgreSQL to use, postgresql://…; without one an embedded server is started."
     )

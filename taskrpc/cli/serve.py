@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -11,10 +12,11 @@ import uvloop
 from pydantic import ValidationError
 
 from taskrpc import logs
-from taskrpc.app import Running, Service
+from taskrpc.app import Service
 from taskrpc.core.definition import invalid
 from taskrpc.errors import TaskRpcError
 from taskrpc.settings import Settings
+from taskrpc.supervisor import Supervisor, WorkersRefused
 
 
 def _option(field: str, *names: str, more: str = "") -> Any:
@@ -52,6 +54,7 @@ def command(app: typer.Typer) -> None:
     def serve(
         host: Annotated[str | None, _option("host")] = None,
         port: Annotated[int | None, _option("port")] = None,
+        workers: Annotated[int | None, _option("workers")] = None,
         database_url: Annotated[str | None, _option("database_url")] = None,
         data_dir: Annotated[Path | None, _option("data_dir")] = None,
         definitions: Annotated[
@@ -71,7 +74,9 @@ def command(app: typer.Typer) -> None:
         settings = read_settings(**locals())
         logs.set_up(settings.log_format, settings.log_level)
         try:
-            uvloop.run(_serve(settings))
+            uvloop.run(_serve(settings) if settings.workers == 1 else _supervise(settings))
+        except WorkersRefused:
+            raise typer.Exit(1) from None
         except TaskRpcError as error:
             typer.echo(f"taskrpc: {error.message}", err=True)
             raise typer.Exit(1) from None
@@ -79,12 +84,22 @@ def command(app: typer.Typer) -> None:
 
 async def _serve(settings: Settings) -> None:
     service = Service(settings)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, service.stop)
-    await service.run(_tell)
+    _on_signals(service.stop, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    await service.run(lambda running: _tell(running.url))
 
 
-def _tell(running: Running) -> None:
-    sys.stdout.write(f"taskrpc is ready: POST {running.url}/rpc\n")
+async def _supervise(settings: Settings) -> None:
+    supervisor = Supervisor(settings)
+    _on_signals(supervisor.stop, signal.SIGTERM, signal.SIGINT)
+    _on_signals(supervisor.renew, signal.SIGHUP)
+    await supervisor.run(_tell)
+
+
+def _on_signals(react: Callable[[], None], *numbers: signal.Signals) -> None:
+    for number in numbers:
+        asyncio.get_running_loop().add_signal_handler(number, react)
+
+
+def _tell(url: str) -> None:
+    sys.stdout.write(f"taskrpc is ready: POST {url}/rpc\n")
     sys.stdout.flush()

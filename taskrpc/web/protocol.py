@@ -24,6 +24,8 @@ BYTE_SECONDS: Final = 10.0
 REQUEST_SECONDS: Final = 60.0
 KEEP_ALIVE_SECONDS: Final = 75.0
 SWEEP_SECONDS: Final = 1.0
+# Whoever has just connected is about to send; a connection that is closed now takes the request with it.
+FIRST_REQUEST_SECONDS: Final = 0.1
 MOST_HEAD_BYTES: Final = 64 * 1024
 # A client that is cut off while it sends never sees why, and sends the same again: so what follows a refusal is read
 # and forgotten, until nothing comes for a while, up to this much.
@@ -62,6 +64,13 @@ class RpcProtocol(HttpToolsProtocol):
             self.cycle = None  # uvicorn has nothing to tell it
         self._phase = "nothing"
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """The server stops and closes what nobody uses; a connection that is quite new gets time for a request."""
+        if self.cycle is None and self._phase == "head" and not self._bytes:
+            self.loop.call_later(FIRST_REQUEST_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
 
     # What is read
 
