@@ -36,6 +36,13 @@ class _Waiter:
     answer: "asyncio.Future[list[Record]]"
     claims_seen: int  # claims of its line that were sent before it came
 
+    @property
+    def rows(self) -> list[Record]:
+        """What it was handed out, whether or not its caller could still take it."""
+        if not self.answer.done() or self.answer.cancelled() or self.answer.exception() is not None:
+            return []
+        return self.answer.result()
+
 
 @dataclass(slots=True, eq=False)
 class _Line:
@@ -89,14 +96,12 @@ class Dispatcher:
             seconds = 0
         waiter, line = self._enter(queues, most, seconds > 0, start)
         try:
-            await asyncio.wait(
-                (waiter.answer, caller.watch()), timeout=seconds or None, return_when=asyncio.FIRST_COMPLETED
-            )
+            with caller.patience(waiter.answer, seconds or None, []):
+                return await waiter.answer
         finally:
-            rows = self._leave(waiter, line)
-            if rows:
+            self._leave(waiter, line)
+            if rows := waiter.rows:
                 caller.if_undelivered(lambda: self._claims.give_back(rows))
-        return rows
 
     def _enter(self, queues: frozenset[Queue], most: int, patient: bool, start: bool) -> tuple[_Waiter, _Line]:
         line = self._lines.get((queues, start))
@@ -112,14 +117,10 @@ class Dispatcher:
             self._pump()
         return waiter, line
 
-    def _leave(self, waiter: _Waiter, line: _Line) -> list[Record]:
+    def _leave(self, waiter: _Waiter, line: _Line) -> None:
         line.waiters.pop(waiter.number, None)
         if not line.waiters and line not in self._claiming:
             self._forget(line)
-        if not waiter.answer.done():
-            waiter.answer.cancel()
-            return []
-        return waiter.answer.result()
 
     def _forget(self, line: _Line) -> None:
         self._lines.pop((line.queues, line.start), None)

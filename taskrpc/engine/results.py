@@ -60,7 +60,8 @@ class Results:
                 return row
             self._waits += 1
             try:
-                await asyncio.wait((ended, caller.watch()), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+                with caller.patience(ended, seconds):
+                    await ended
             finally:
                 self._waits -= 1
         return await look()
