@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
@@ -22,7 +22,6 @@ from taskrpc.rpc.services import Context, Services
 log = logging.getLogger(__name__)
 
 Answer = Resource | TaskRpcError
-_NOT_CARRIED_OUT: Final[Resource] = {}
 
 MOST_ANSWERED_BYTES: Final = 32 * 2**20
 MOST_TOGETHER: Final = 100
@@ -42,11 +41,7 @@ class Entry:
 async def carry_out_one(services: Services, context: Context, entry: Entry) -> Answer:
     """The result of one call, or its refusal; a defect is logged and answered as `internal-error`."""
     try:
-        method = find(entry.method)
-        params = method.parse(entry.params)
-        if entry.unanswered and method.hands_out(params):
-            return _NOT_CARRIED_OUT
-        return await method.handler(services, context, params)
+        return await _begun(services, context, entry)
     except TaskRpcError as refusal:
         return refusal
     except Exception:
@@ -57,6 +52,18 @@ async def carry_out_one(services: Services, context: Context, entry: Entry) -> A
             "This is a defect of the server; its log has the incident",
             {"incident": incident},
         )
+
+
+def _begun(services: Services, context: Context, entry: Entry) -> Awaitable[Resource]:
+    method = find(entry.method)
+    params = method.parse(entry.params)
+    if entry.unanswered and method.hands_out(params):
+        return _nothing()
+    return method.handler(services, context, params)
+
+
+async def _nothing() -> Resource:
+    return {}
 
 
 def _runs(entries: Sequence[Entry | TaskRpcError]) -> Iterator[list[Entry | TaskRpcError]]:

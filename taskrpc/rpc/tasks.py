@@ -1,5 +1,7 @@
 """Methods of `awf.task/`: for executors and for those who have work done. Thin: the engine does the work."""
 
+from collections.abc import Awaitable
+
 import orjson
 
 from taskrpc.core.lifecycle import phase
@@ -10,6 +12,7 @@ from taskrpc.rpc import params as p
 from taskrpc.rpc.listing import listed
 from taskrpc.rpc.registry import method
 from taskrpc.rpc.services import Context, Services
+from taskrpc.store.gates import Queue
 
 
 def _resource(row: Row) -> Resource:
@@ -19,25 +22,32 @@ def _resource(row: Row) -> Resource:
     return answer
 
 
-async def _poll(services: Services, context: Context, poll: p.Poll, wait_ms: int) -> list[Resource]:
+async def _handed_out(
+    services: Services, context: Context, queues: frozenset[Queue], most: int, start: bool, wait_ms: int
+) -> Resource:
+    """Thousands of calls wait in here: so it is not given the params, and they are gone meanwhile."""
     seconds = wait_ms / 1000 if context.may_wait else 0
     if seconds:
         services.hints.waiting_for_tasks()
-    rows = await services.dispatcher.poll(poll.queues, poll.max_batch_size, seconds, poll.start, context.caller)
+    rows = await services.dispatcher.poll(queues, most, seconds, start, context.caller)
     context.handed_out = context.handed_out or bool(rows)
-    return [task_resource(row) for row in rows]
+    return {"resources": [task_resource(row) for row in rows]}
+
+
+def _poll(services: Services, context: Context, poll: p.Poll, wait_ms: int) -> Awaitable[Resource]:
+    return _handed_out(services, context, poll.queues, poll.max_batch_size, poll.start, wait_ms)
 
 
 @method("awf.task/poll", p.Poll, hands_out=lambda _: True)
-async def poll(services: Services, context: Context, params: p.Poll) -> Resource:
+def poll(services: Services, context: Context, params: p.Poll) -> Awaitable[Resource]:
     """Hands out ready tasks; answers at once, with an empty list when there is none."""
-    return {"resources": await _poll(services, context, params, 0)}
+    return _poll(services, context, params, 0)
 
 
 @method("awf.task/long-poll", p.LongPoll, hands_out=lambda _: True)
-async def long_poll(services: Services, context: Context, params: p.LongPoll) -> Resource:
+def long_poll(services: Services, context: Context, params: p.LongPoll) -> Awaitable[Resource]:
     """Hands out ready tasks as soon as there is one; answers an empty list after `timeout` ms."""
-    return {"resources": await _poll(services, context, params, params.timeout)}
+    return _poll(services, context, params, params.timeout)
 
 
 @method("awf.task/start", p.OfExecution)
@@ -78,7 +88,7 @@ async def _and_next(services: Services, context: Context, answer: Resource, foll
     if following is None:
         return answer
     try:
-        return answer | {"resources": await _poll(services, context, following, following.timeout)}
+        return answer | await _poll(services, context, following, following.timeout)
     except TaskRpcError:
         return answer | {"resources": []}
 

@@ -6,7 +6,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from taskrpc.engine.caller import Caller
 from taskrpc.errors import TaskRpcError
-from taskrpc.web.rpc_endpoint import Headers, Reply, request_id
+from taskrpc.web.rpc_endpoint import Head, Reply
 
 _JOINED_BYTES: Final = 64 * 1024
 
@@ -21,9 +21,8 @@ class Exchange:
     __slots__ = (
         "body",
         "caller",
-        "headers",
+        "head",
         "keep_alive",
-        "limit",
         "method",
         "refusal",
         "response_complete",
@@ -33,11 +32,10 @@ class Exchange:
         "whole",
     )
 
-    def __init__(self, method: str, headers: Headers, keep_alive: bool, limit: int) -> None:
+    def __init__(self, method: str, head: Head, keep_alive: bool) -> None:
         self.method = method
-        self.headers = headers
+        self.head = head
         self.keep_alive = keep_alive
-        self.limit = limit
         self.body: list[bytes] = []
         self.size = 0
         self.whole = False
@@ -46,11 +44,6 @@ class Exchange:
         self.sent_at: float | None = None
         self.refusal: TaskRpcError | None = None
         self.caller = Caller()
-
-    @property
-    def length(self) -> int:
-        """The length that the head announces; 0 where it announces none."""
-        return int(self.headers.get(b"content-length", b"0"))
 
     def add(self, piece: bytes) -> None:
         """A further piece of the body."""
@@ -64,14 +57,15 @@ class Exchange:
         self.keep_alive = False
         self.body.clear()
 
-    def whole_body(self) -> bytes:
-        """The body."""
-        return self.body[0] if len(self.body) == 1 else b"".join(self.body)
+    def take_body(self) -> bytes:
+        """The body, which is not kept here any longer."""
+        pieces, self.body = self.body, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def response(self, reply: Reply, defaults: list[tuple[bytes, bytes]]) -> list[bytes]:
         """The bytes of the response, to be written at once: in one piece, or head and body where that is large."""
         body = reply.body or b""
-        lines = [b"x-request-id: " + request_id(self.headers)]
+        lines = [b"x-request-id: " + self.head.request_id]
         lines += [b"%b: %b" % line for line in (*defaults, *reply.headers)]
         if reply.body is not None:
             lines.append(b"content-type: %b\r\ncontent-length: %d" % (reply.content_type.encode(), len(body)))

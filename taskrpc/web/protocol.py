@@ -94,7 +94,7 @@ class RpcProtocol(HttpToolsProtocol):
         if self._phase == "head":
             return MOST_HEAD_BYTES
         if self._phase == "body" and isinstance(self.cycle, Exchange):
-            return MOST_HEAD_BYTES + _CHUNK_OVERHEAD * max(self.cycle.size, self.cycle.length)
+            return MOST_HEAD_BYTES + _CHUNK_OVERHEAD * max(self.cycle.size, self.cycle.head.length)
         return MOST_DISCARDED
 
     def _feed(self, data: bytes) -> None:
@@ -146,18 +146,18 @@ class RpcProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _begin_exchange(self) -> None:
-        headers = dict(self.headers)
+        head = self.endpoint.head(dict(self.headers))
+        self.headers.clear()
         keep_alive = self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
-        limit = self.endpoint.limit(headers)
-        exchange = Exchange(self._method.decode(), headers, keep_alive and self._method != b"CONNECT", limit)
+        exchange = Exchange(self._method.decode(), head, keep_alive and self._method != b"CONNECT")
         former, self.cycle = self.cycle, exchange
         if former is None or former.response_complete:
             self._current = exchange
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((exchange, None))
-        if exchange.length > limit:
-            self._refuse(exchange, _too_large(limit))
+        if head.length > head.formats.limit:
+            self._refuse(exchange, _too_large(head.formats.limit))
         elif self.expect_100_continue and exchange is self._current:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -167,8 +167,9 @@ class RpcProtocol(HttpToolsProtocol):
             super().on_body(body)
             return
         exchange.add(body)
-        if exchange.size > exchange.limit and exchange.refusal is None:
-            self._refuse(exchange, _too_large(exchange.limit))
+        limit = exchange.head.formats.limit
+        if exchange.size > limit and exchange.refusal is None:
+            self._refuse(exchange, _too_large(limit))
 
     def on_message_complete(self) -> None:
         if self._phase == "head":
@@ -211,10 +212,11 @@ class RpcProtocol(HttpToolsProtocol):
     async def _carry_out(self, exchange: Exchange) -> None:
         try:
             if exchange.refusal is not None:
-                reply = self.endpoint.refuse(exchange.headers, exchange.refusal)
+                reply = self.endpoint.refuse(exchange.head, exchange.refusal)
             else:
-                body = exchange.whole_body()
-                reply = await self.endpoint.answer(exchange.method, exchange.headers, body, exchange.caller)
+                reply = await self.endpoint.answer(
+                    exchange.method, exchange.head, exchange.take_body(), exchange.caller
+                )
             self._send(exchange, reply)
         finally:
             if exchange.sent_at is None:

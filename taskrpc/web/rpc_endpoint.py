@@ -57,11 +57,8 @@ def retry_after(error: TaskRpcError) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def request_id(headers: Headers) -> bytes:
-    """The request's `X-Request-Id`, cut to 100 bytes, or a new one, which the headers then have: it is echoed, and
-    stands in the log."""
-    if not headers.get(b"x-request-id"):
-        headers[b"x-request-id"] = serial_id().encode()
-    return headers[b"x-request-id"][:100]
+    """The request's `X-Request-Id`, cut to 100 bytes, or a new one: it is echoed, and stands in the log."""
+    return headers.get(b"x-request-id", b"")[:100] or serial_id().encode()
 
 
 def answer_codec(headers: Headers) -> Codec:
@@ -72,6 +69,25 @@ def answer_codec(headers: Headers) -> Codec:
         return JSON
 
 
+class Head:
+    """What is kept of a request's headers while it is carried out. `refusal`: what is wrong with them."""
+
+    __slots__ = ("_request_id", "formats", "length", "refusal")
+
+    def __init__(self, headers: Headers, formats: Formats, refusal: TaskRpcError | None) -> None:
+        self.formats = formats
+        self.refusal = refusal
+        self.length = int(headers.get(b"content-length", b"0"))
+        self._request_id = headers.get(b"x-request-id", b"")[:100]
+
+    @property
+    def request_id(self) -> bytes:
+        """What the client calls its request, or what we do."""
+        if not self._request_id:
+            self._request_id = serial_id().encode()
+        return self._request_id
+
+
 class RpcEndpoint:
     """The endpoint of one server."""
 
@@ -80,17 +96,14 @@ class RpcEndpoint:
         self._max_body = max_body
         self._formats = lru_cache(maxsize=256)(self._formats_of)
 
-    def limit(self, headers: Headers) -> int:
-        """How many bytes the body of a request with these headers may have."""
-        try:
-            return self._read_formats(headers).limit
-        except TaskRpcError:
-            return self._max_body  # refused when it is whole
-
-    def _read_formats(self, headers: Headers) -> Formats:
+    def head(self, headers: Headers) -> Head:
+        """What the headers say about how a request is read and answered."""
         get = headers.get
         coded = (get(b"content-encoding") or b"identity", get(b"transfer-encoding") or b"chunked")
-        return self._formats(get(b"content-type"), get(b"accept"), coded)
+        try:
+            return Head(headers, self._formats(get(b"content-type"), get(b"accept"), coded), None)
+        except TaskRpcError as refusal:
+            return Head(headers, Formats(JSON, answer_codec(headers), self._max_body), refusal)
 
     def _formats_of(self, content_type: bytes | None, accept: bytes | None, coded: tuple[bytes, bytes]) -> Formats:
         if (coded[0].lower(), coded[1].lower()) != (b"identity", b"chunked"):
@@ -99,7 +112,7 @@ class RpcEndpoint:
         limit = min(self._max_body, MAX_YAML_BODY) if codec.name == "yaml" else self._max_body
         return Formats(codec, response_codec(accept, codec), limit)
 
-    async def answer(self, method: str, headers: Headers, body: bytes, caller: Caller) -> Reply:
+    async def answer(self, method: str, head: Head, body: bytes, caller: Caller) -> Reply:
         """Answers one whole request; see docs/protocol.md.
 
         When its task is cancelled, because the server stops and waits no longer, the answer says so.
@@ -109,20 +122,22 @@ class RpcEndpoint:
         try:
             if method != "POST":
                 raise TaskRpcError("method-not-allowed", f"{method} is not possible here; use POST")
-            formats = self._read_formats(headers)
-            request = envelope.parse(formats.request.decode(body))
-            reply = await self._carried_out(request, caller, formats.answer)
+            if head.refusal is not None:
+                raise head.refusal
+            request = envelope.parse(head.formats.request.decode(body))
+            del body  # thousands of requests wait here
+            reply = await self._carried_out(request, caller, head.formats.answer)
         except TaskRpcError as error:
-            reply = refusal_reply(error, answer_codec(headers))
+            reply = refusal_reply(error, head.formats.answer)
         except asyncio.CancelledError:
-            reply = _abandoned(request, answer_codec(headers))
-        _log_request(request, reply, headers, time.perf_counter() - began)
+            reply = _abandoned(request, head.formats.answer)
+        _log_request(request, reply, head, time.perf_counter() - began)
         return reply
 
-    def refuse(self, headers: Headers, error: TaskRpcError) -> Reply:
+    def refuse(self, head: Head, error: TaskRpcError) -> Reply:
         """The answer to a request that is refused before it is whole."""
-        reply = refusal_reply(error, answer_codec(headers))
-        _log_request(None, reply, headers, 0)
+        reply = refusal_reply(error, head.formats.answer)
+        _log_request(None, reply, head, 0)
         return reply
 
     async def _carried_out(self, request: envelope.Request, caller: Caller, codec: Codec) -> Reply:
@@ -165,7 +180,7 @@ def _answer(call: envelope.Call | envelope.BadCall, result: Answer) -> envelope.
     return envelope.success(call, result)
 
 
-def _log_request(request: envelope.Request | None, reply: Reply, headers: Headers, seconds: float) -> None:
+def _log_request(request: envelope.Request | None, reply: Reply, head: Head, seconds: float) -> None:
     level = logging.WARNING if reply.status >= 500 else logging.DEBUG
     if not log.isEnabledFor(level):
         return
@@ -175,7 +190,7 @@ def _log_request(request: envelope.Request | None, reply: Reply, headers: Header
     if isinstance(first, envelope.Call):
         method, task = first.method, first.params.get("id")
     fields = {
-        "request": request_id(headers).decode("latin-1"),
+        "request": head.request_id.decode("latin-1"),
         "method": method if len(calls) < 2 else f"{method} and {len(calls) - 1} more",
         "task": task if isinstance(task, str) else None,
         "status": reply.status,
