@@ -95,6 +95,7 @@ class Dispatcher:
         if self._draining:
             seconds = 0
         waiter, line = self._enter(queues, most, seconds > 0, start)
+        del queues  # those of the line are the same
         try:
             with caller.patience(waiter.answer, seconds or None, []):
                 return await waiter.answer

@@ -29,7 +29,9 @@ async def _handed_out(
     seconds = wait_ms / 1000 if context.may_wait else 0
     if seconds:
         services.hints.waiting_for_tasks()
-    rows = await services.dispatcher.poll(queues, most, seconds, start, context.caller)
+    polling = services.dispatcher.poll(queues, most, seconds, start, context.caller)
+    del queues
+    rows = await polling
     context.handed_out = context.handed_out or bool(rows)
     return {"resources": [task_resource(row) for row in rows]}
 
