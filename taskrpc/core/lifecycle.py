@@ -4,9 +4,8 @@ docs/states.md draws the same edges, and the SQL statements name theirs in a com
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from taskrpc.errors import TaskRpcError
 
@@ -74,8 +73,7 @@ _ALLOWED: Final = {"task": ALLOWED_FROM, "workflow": _allowed_from(WORKFLOW_EDGE
 _HAS_EXECUTION: Final = frozenset({"requested", "in-progress", "done"})
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A call about one task: `name` as in EDGES, `exec_id` where the call belongs to an execution.
 
     `call_id` is the client's, or one that the server made (`own_call_id` false). `kind` is workflow for one about a
@@ -90,8 +88,7 @@ class Call:
     kind: Literal["task", "workflow"] = "task"
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What decides about a call: the task as a statement has seen it, and the last call that changed it."""
 
     status: str

@@ -18,7 +18,9 @@ def format_time(at: datetime) -> str:
     """`2023-05-04T16:33:14.682354Z`; `at` is aware."""
     if at.tzinfo is not UTC:
         at = at.astimezone(UTC)
-    return at.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    # Without arguments isoformat costs half; it leaves the microseconds out where there are none.
+    text = at.isoformat() if at.microsecond else at.isoformat(timespec="microseconds")
+    return f"{text[:-6]}Z"
 
 
 def _zone(text: str | None) -> timezone:

@@ -1,9 +1,8 @@
 """Requests for tasks and workflows: checked against their definitions and made ready for the store."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -16,8 +15,7 @@ from taskrpc.store.creations import NewTask
 from taskrpc.store.workflows import NewWorkflow
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRequest:
+class TaskRequest(NamedTuple):
     """A task or a workflow to be created.
 
     Without an `id` the server names it, without a priority it has that of its definition. `parent_id` is the workflow

@@ -1,6 +1,5 @@
 """Use cases of tasks: each is one element of one flush, and what goes around it."""
 
-from dataclasses import replace
 from typing import Final
 
 from taskrpc.core.ids import is_id, serial_id, uuid7
@@ -47,7 +46,7 @@ class Tasks:
 
     async def create(self, request: TaskRequest) -> Row:
         """The row of the new task. Raises `task-already-exists`, `invalid-params`, `queue-limit-reached`, …"""
-        call_id, request = serial_id(), replace(request, id=request.id or uuid7())
+        call_id, request = serial_id(), request._replace(id=request.id or uuid7())
         while True:
             known = self._definitions.newest
             try:

@@ -1,6 +1,5 @@
 """Use cases of workflows: they are created, waited for and canceled; what is in between are decisions."""
 
-from dataclasses import replace
 
 from taskrpc.core.ids import is_id, serial_id, uuid7
 from taskrpc.core.lifecycle import Call, not_found
@@ -46,7 +45,7 @@ class Workflows:
 
     async def create(self, request: TaskRequest) -> Row:
         """The row of the new workflow; its first decision can be polled. Raises `workflow-already-exists`, …"""
-        call_id, request = serial_id(), replace(request, id=request.id or uuid7())
+        call_id, request = serial_id(), request._replace(id=request.id or uuid7())
         while True:
             known = self._definitions.newest
             try:

@@ -3,9 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
+from typing import Final, NamedTuple
 
 from taskrpc.core.ids import uuid7
 from taskrpc.core.json_text import JsonText
@@ -29,8 +28,7 @@ MOST_TOGETHER: Final = 100
 _TOGETHER: Final = {"status": 10, "result": 10, "list": 1, "poll": 10, "long-poll": 10}
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One call as it came. `unanswered`: nobody gets its answer, so it hands out no tasks."""
 
     method: str

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from taskrpc.errors import TaskRpcError
@@ -50,7 +50,7 @@ Spawn = Callable[[Coroutine[Any, Any, None]], object]
 class _Entry(Generic[E, A]):
     element: E
     answer: "asyncio.Future[A]"
-    since: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    since: float
 
 
 class Batcher(Generic[E, A]):
@@ -81,7 +81,8 @@ class Batcher(Generic[E, A]):
         too_large = self._waiting_bytes + element.size > MOST_WAITING_BYTES and self._waiting
         if too_large or len(self._waiting) >= MOST_WAITING:
             raise unavailable(f"Too many {self._name} calls are waiting")
-        entry: _Entry[E, A] = _Entry(element, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        entry: _Entry[E, A] = _Entry(element, loop.create_future(), loop.time())
         self._waiting.append(entry)
         self._waiting_bytes += element.size
         self._wake()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 from taskrpc.core.model import Row
 from taskrpc.errors import TaskRpcError
@@ -15,8 +15,7 @@ from taskrpc.store.signals import Signals
 from taskrpc.store.statements import SQL
 
 
-@dataclass(frozen=True, slots=True)
-class NewTask:
+class NewTask(NamedTuple):
     """One task to be created. `params` and `requester` are JSON texts; `rev` is the revision it was checked against.
 
     `parent_id` is the workflow that starts it.
@@ -49,15 +48,13 @@ class NewTask:
         return self.gate is not None or self.queue_gate is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(NamedTuple):
     """The task's row after its creation."""
 
     row: Row
 
 
-@dataclass(frozen=True, slots=True)
-class Exists:
+class Exists(NamedTuple):
     """The id was taken before; the row is the task that has it."""
 
     row: Row
@@ -80,8 +77,8 @@ Outcome = Created | Exists | OutdatedDefinition | TaskRpcError | Again
 
 
 def task_arrays(tasks: Sequence[NewTask]) -> list[object]:
-    """The arguments of create."""
-    return [
+    """The arguments of create. A column without any value is null: for an array of nulls the driver takes long."""
+    columns: list[list[Any]] = [
         [t.id for t in tasks],
         [t.name for t in tasks],
         [t.rev for t in tasks],
@@ -97,6 +94,8 @@ def task_arrays(tasks: Sequence[NewTask]) -> list[object]:
         [len((t.params or "").encode()) for t in tasks],
         [t.parent_id for t in tasks],
     ]
+    nothing = [None] * len(tasks)
+    return [None if column == nothing else column for column in columns]
 
 
 @dataclass(frozen=True, slots=True)

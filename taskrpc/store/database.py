@@ -100,11 +100,14 @@ class _Lane:
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """One of the turns; raises `unavailable` when none is free in time."""
-        try:
-            async with asyncio.timeout(_TURN_SECONDS):
-                await self.turns.acquire()
-        except TimeoutError:
-            raise unavailable("This server has too much to do at the moment") from None
+        if self.turns.locked():
+            try:
+                async with asyncio.timeout(_TURN_SECONDS):
+                    await self.turns.acquire()
+            except TimeoutError:
+                raise unavailable("This server has too much to do at the moment") from None
+        else:
+            await self.turns.acquire()
         try:
             yield
         finally:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from taskrpc.core.lifecycle import Call, Seen, Verdict, judge
 from taskrpc.core.model import Row, answered_row
@@ -14,8 +14,7 @@ from taskrpc.store.signals import Signals
 from taskrpc.store.statements import SQL
 
 
-@dataclass(frozen=True, slots=True)
-class TransitionElement:
+class TransitionElement(NamedTuple):
     """A call and the further columns that its statement takes (`values`, in the order of the statement)."""
 
     call: Call
@@ -27,16 +26,14 @@ class TransitionElement:
         return self.call.task_id
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(NamedTuple):
     """An element that took effect (or did before: `repeated`), and the task's row after it."""
 
     row: Row
     repeated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Obstacle:
+class Obstacle(NamedTuple):
     """An element that changed nothing for a reason that the row does not show.
 
     `schema`: its document was not checked; `too-large`; `decision`: the call is for other tasks, or comes another way;

@@ -5,7 +5,7 @@ import logging
 import time
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from taskrpc.core.ids import serial_id
 from taskrpc.engine.caller import Caller
@@ -23,8 +23,7 @@ MAX_YAML_BODY: Final = 2**20
 Headers = dict[bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What goes back: a status, a body (None for 204) in the format of a codec, and headers besides."""
 
     status: int

@@ -6,8 +6,7 @@ Each entry of a batch is answered in its own form.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.wire.faults import shown
@@ -26,8 +25,7 @@ ABSENT: Final = _Absent()
 """The `id` of a call that has none, which is not the same as `null`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A proper entry of a request: its method, params ({} if it has none), id to echo, and form."""
 
     method: str
@@ -41,8 +39,7 @@ class Call:
         return self.strict and self.id is ABSENT
 
 
-@dataclass(frozen=True, slots=True)
-class BadCall:
+class BadCall(NamedTuple):
     """An entry that is no proper call, and the refusal that stands for it."""
 
     error: TaskRpcError
@@ -55,16 +52,14 @@ class BadCall:
         return self.strict and self.id is ABSENT and self.error.type != "invalid-request"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What a body asks for: a single call, or a batch of them in order."""
 
     calls: list[Call | BadCall]
     is_batch: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What goes back for one call, and the HTTP status it gives the response if it is the only one."""
 
     body: dict[str, object]

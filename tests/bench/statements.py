@@ -23,7 +23,7 @@ def params_text(size: int) -> str:
 def create(params: Sequence[str]) -> list[Any]:
     """The statement that creates a task for each of these params, and its arguments."""
     count = len(params)
-    nothing = [None] * count
+    nothing = None
     ids, calls = [uuid7() for _ in params], [uuid7() for _ in params]
     return [
         SQL["create"],
