@@ -14,8 +14,8 @@ from typing import Any, Final, Self
 import orjson
 import uvloop
 
-from taskrpc import logs
-from taskrpc.app import Service
+from taskrpc import collector, logs
+from taskrpc.app import Running, Service
 from taskrpc.errors import TaskRpcError
 from taskrpc.settings import Settings
 
@@ -48,11 +48,12 @@ async def _serve(order: Order) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, service.stop)
     loop.add_reader(sys.stdin.fileno(), service.stop)
-    await service.run(lambda _: _say(READY))
+    await service.run(_ready)
 
 
-def _say(line: bytes) -> None:
-    sys.stdout.buffer.write(line)
+def _ready(_: Running) -> None:
+    collector.relax()
+    sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
 
 

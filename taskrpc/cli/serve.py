@@ -11,8 +11,8 @@ import typer
 import uvloop
 from pydantic import ValidationError
 
-from taskrpc import logs
-from taskrpc.app import Service
+from taskrpc import collector, logs
+from taskrpc.app import Running, Service
 from taskrpc.core.definition import invalid
 from taskrpc.errors import TaskRpcError
 from taskrpc.settings import Settings
@@ -85,7 +85,12 @@ def command(app: typer.Typer) -> None:
 async def _serve(settings: Settings) -> None:
     service = Service(settings)
     _on_signals(service.stop, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    await service.run(lambda running: _tell(running.url))
+
+    def on_ready(running: Running) -> None:
+        collector.relax()
+        _tell(running.url)
+
+    await service.run(on_ready)
 
 
 async def _supervise(settings: Settings) -> None:
