@@ -67,7 +67,7 @@ class Cleaning:
     async def _look(self) -> float:
         if not await self._claims.find_ready([_QUEUE]):
             return LONGEST_PAUSE_SECONDS
-        rows, _ = await self._claims.claim([_QUEUE], 1, start=True)
+        rows, _ = await self._claims.claim([_QUEUE], 1, start=True, thorough=True)
         for row in rows:
             await self._execute(row)
         return _SHORTEST_PAUSE_SECONDS

@@ -1,6 +1,5 @@
 """Use cases of workflows: they are created, waited for and canceled; what is in between are decisions."""
 
-
 from taskrpc.core.ids import is_id, serial_id, uuid7
 from taskrpc.core.lifecycle import Call, not_found
 from taskrpc.core.model import Row

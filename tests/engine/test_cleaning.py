@@ -89,7 +89,7 @@ async def test_a_server_that_stops_hands_its_clean_up_to_another(database_url: s
 async def claimed_on(server: Headless) -> Any:
     """A clean-up that a server without loops has claimed."""
     await server.create(CLEAN_UP, params=EVERYTHING)
-    (row,), _ = await server.parts.cleaning._claims.claim([("task", CLEAN_UP)], 1, start=True)
+    (row,), _ = await server.parts.cleaning._claims.claim([("task", CLEAN_UP)], 1, start=True, thorough=True)
     return row
 
 
