@@ -4,6 +4,8 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
+import orjson
+
 _FORM: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s?(Z|z|[+-]\d\d:?\d\d)?)?",
     re.ASCII,
@@ -18,9 +20,9 @@ def format_time(at: datetime) -> str:
     """`2023-05-04T16:33:14.682354Z`; `at` is aware."""
     if at.tzinfo is not UTC:
         at = at.astimezone(UTC)
-    # Without arguments isoformat costs half; it leaves the microseconds out where there are none.
-    text = at.isoformat() if at.microsecond else at.isoformat(timespec="microseconds")
-    return f"{text[:-6]}Z"
+    if not at.microsecond:  # which orjson leaves out then
+        return f"{at.isoformat(timespec='microseconds')[:-6]}Z"
+    return orjson.dumps(at, option=orjson.OPT_UTC_Z)[1:-1].decode()  # a quarter of what isoformat takes
 
 
 def _zone(text: str | None) -> timezone:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from taskrpc.core.ids import is_id, serial_id, uuid7
+from taskrpc.core.ids import is_id, serial_id
 from taskrpc.core.lifecycle import Call, not_found
 from taskrpc.core.model import Row
 from taskrpc.engine.caller import Caller
@@ -46,7 +46,7 @@ class Tasks:
 
     async def create(self, request: TaskRequest) -> Row:
         """The row of the new task. Raises `task-already-exists`, `invalid-params`, `queue-limit-reached`, …"""
-        call_id, request = serial_id(), request._replace(id=request.id or uuid7())
+        call_id = serial_id()
         while True:
             known = self._definitions.newest
             try:

@@ -107,7 +107,9 @@ async def carry_out(services: Services, context: Context, entries: Sequence[Entr
         is_last = len(answers) + len(run) == len(entries)
         may_wait = is_last and len(run) == 1 and not context.handed_out
         circumstances = Context(context.caller, may_wait, context.handed_out)
-        answers += await asyncio.gather(*(_one(services, circumstances, entry) for entry in run))
+        refused = [entry for entry in run if isinstance(entry, TaskRpcError)]  # all of a run, or none
+        calls = [carry_out_one(services, circumstances, entry) for entry in run if isinstance(entry, Entry)]
+        answers += refused or await asyncio.gather(*calls)
         context.handed_out = circumstances.handed_out
         size += sum(weight(answer) for answer in answers[-len(run) :])
     return answers
@@ -129,14 +131,11 @@ def weight(answer: object) -> int:
     """About how many bytes an answer will have: those of its documents."""
     if isinstance(answer, JsonText):
         return len(answer.text)
-    if isinstance(answer, dict):
-        return sum(weight(item) for item in answer.values())
-    if isinstance(answer, list):
-        return sum(weight(item) for item in answer)
-    return 0
-
-
-async def _one(services: Services, context: Context, entry: Entry | TaskRpcError) -> Answer:
-    if isinstance(entry, TaskRpcError):
-        return entry
-    return await carry_out_one(services, context, entry)
+    total = 0
+    parts = answer.values() if isinstance(answer, dict) else answer if isinstance(answer, list) else ()
+    for part in parts:
+        if isinstance(part, JsonText):
+            total += len(part.text)
+        elif isinstance(part, (dict, list)):
+            total += weight(part)
+    return total
