@@ -52,6 +52,7 @@ class Hub:
         self._server = uuid7()
         self._queues: set[Queue] = set()
         self._ended: set[str] = set()
+        self._everything: set[str] = set()
         self._definitions = False
         self._hello = False
         self._announced: set[str] = set()
@@ -132,9 +133,12 @@ class Hub:
         if self._definitions:
             message["definitions"] = True
         for key, pending in (("queued", self._queues), ("ended", self._ended)):
-            if pending:
+            if key in self._everything:
+                message[key] = None
+            elif pending:
                 message[key] = list(pending)
         self._queues, self._ended, self._definitions, self._hello = set(), set(), False, False
+        self._everything = set()
         if message:
             await connection.execute("select pg_notify($1, $2)", CHANNEL, self._payload(message))
 
@@ -170,8 +174,11 @@ class Hub:
             self._announced = set()
             self._poke.set()
         until = asyncio.get_running_loop().time() + _INTEREST_SECONDS
-        for what in message.get("wants") or ():
-            self._others_want[str(what)] = until
+        for what in map(str, message.get("wants") or ()):
+            if not self._wanted(what):  # what happened before this was told to nobody
+                self._everything.add(what)
+                self._poke.set()
+            self._others_want[what] = until
         if "queued" in message:
             queues = message["queued"]
             self._listener.queued_elsewhere(None if queues is None else [tuple(queue) for queue in queues])

@@ -70,11 +70,24 @@ async def test_who_waits_is_told_of_tasks_and_ends_elsewhere(
     there = Server("queued", "ended")
     async with _hub(database_url, Server()) as here, _hub(database_url, there):
         await _until(lambda: any("wants" in message for message in overheard))
-        await _until(lambda: here._wanted("queued"))
+        await _until(lambda: there.queued == there.ended == [None, None])
         here.queued([("task", "a"), ("task", "b")])
         here.ended(["t1"])
         await _until(lambda: there.ended[-1:] == [["t1"]])
-        assert there.queued == [None, [("task", "a"), ("task", "b")]]
+        assert there.queued == [None, None, [("task", "a"), ("task", "b")]]
+
+
+async def test_who_begins_to_wait_is_told_to_look_since_what_happened_just_before_was_told_to_nobody(
+    database_url: str, overheard: list[dict[str, Any]]
+) -> None:
+    there = Server()
+    async with _hub(database_url, Server()) as here, _hub(database_url, there) as hub:
+        here.ended(["t1"])
+        there.wants.add("ended")
+        hub.interest("ended")
+        await _until(lambda: there.ended == [None, None])
+        here.ended(["t2"])
+        await _until(lambda: there.ended == [None, None, ["t2"]])
 
 
 async def test_nothing_is_told_where_nobody_else_waits(
@@ -90,7 +103,7 @@ async def test_nothing_is_told_where_nobody_else_waits(
 async def test_hints_are_gathered_so_that_a_burst_costs_few(database_url: str, overheard: list[dict[str, Any]]) -> None:
     there = Server("queued")
     async with _hub(database_url, Server()) as here, _hub(database_url, there):
-        await _until(lambda: here._wanted("queued"))
+        await _until(lambda: there.queued == [None, None])
         clock = Stopwatch()
         for n in range(300):
             here.queued([("task", f"q{n}")])
@@ -105,9 +118,9 @@ async def test_hints_are_gathered_so_that_a_burst_costs_few(database_url: str, o
 async def test_a_hint_that_is_too_long_for_one_message_says_look_for_yourself(database_url: str) -> None:
     there = Server("queued")
     async with _hub(database_url, Server()) as here, _hub(database_url, there):
-        await _until(lambda: here._wanted("queued"))
-        here.queued([("task", f"queue-{n:04}" + "x" * 100) for n in range(100)])
         await _until(lambda: there.queued == [None, None])
+        here.queued([("task", f"queue-{n:04}" + "x" * 100) for n in range(100)])
+        await _until(lambda: there.queued == [None, None, None])
 
 
 async def test_a_broken_connection_is_made_anew_and_then_everybody_looks(

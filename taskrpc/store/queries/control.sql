@@ -125,7 +125,7 @@ with x as materialized (
         ready_at = taskrpc.now(), execute_at = fit.ends_at, ends_at = fit.ends_at, expire_at = null,
         listens = fit.listens,
         drop_at = taskrpc.now() + taskrpc.ms(fit.timeout),
-        bytes = coalesce(octet_length(t.params::text), 0),
+        bytes = coalesce(octet_length(t.params::text), 0) + coalesce(octet_length(t.feedback::text), 0),
         version = t.version + 1, updated_at = taskrpc.now(),
         call = 'retry', call_id = fit.call_id, call_at = taskrpc.now(), call_version = t.version + 1
     from fit where t.id = fit.id

@@ -91,6 +91,7 @@ with x as materialized (
 ), changed as (
     update taskrpc.task t set
         feedback = fit.feedback::json,
+        bytes = t.bytes - coalesce(octet_length(t.feedback::text), 0) + octet_length(fit.feedback),
         stop_told = t.stop_requested,
         version = t.version + 1, updated_at = taskrpc.now(),
         call = 'feedback', call_id = fit.call_id, call_at = taskrpc.now(), call_version = t.version + 1
@@ -178,7 +179,8 @@ with x as materialized (
         outcome_reason = case when not fit.again and not t.stop_requested then
             '{"type":"awf.task/failed-by-executor","message":"Failed by executor"}'::json end,
         error = fit.error::json,
-        bytes = coalesce(octet_length(t.params::text), 0) + coalesce(octet_length(fit.error), 0),
+        bytes = coalesce(octet_length(t.params::text), 0) + coalesce(octet_length(fit.error), 0)
+            + coalesce(octet_length(t.feedback::text), 0),
         execute_at = case when fit.again then fit.again_at else t.execute_at end,
         wake_at = case when fit.again then fit.again_at end,
         due_at = null, lease_at = null, ready_at = null,
