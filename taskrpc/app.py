@@ -24,6 +24,7 @@ from taskrpc.web import health
 from taskrpc.web.application import application
 from taskrpc.web.listening import listen, url_of
 from taskrpc.web.resources import Resources
+from taskrpc.web.rest import Rest
 from taskrpc.web.rpc_endpoint import RpcEndpoint
 from taskrpc.web.server import DRAIN_SECONDS, Server
 from taskrpc.wire import yaml_reader
@@ -137,7 +138,8 @@ def _server(parts: Parts, worker: int | None) -> Server:
             **({} if worker is None else {"worker": worker, "workers": parts.settings.workers}),
         }
 
-    routes = [*Resources(parts.services.reading).routes(), *health.routes(ready)]
+    rest = Rest(parts.services.asynchronous, parts.settings.max_body)
+    routes = [*Resources(parts.services.reading).routes(), *health.routes(ready), *rest.routes()]
     rpc = RpcEndpoint(parts.services, parts.settings.max_body)
     return Server(rpc, application(routes), parts.drain)
 

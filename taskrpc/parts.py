@@ -18,6 +18,7 @@ from taskrpc.engine.reaper import Reaper
 from taskrpc.engine.results import Results
 from taskrpc.engine.scheduler import Scheduler
 from taskrpc.engine.schedules import Schedules
+from taskrpc.engine.submissions import AsynchronousWorkflows
 from taskrpc.engine.subscriptions import Subscriptions
 from taskrpc.engine.tasks import Tasks
 from taskrpc.engine.workflows import Workflows
@@ -33,6 +34,7 @@ from taskrpc.store.inboxes import Inboxes
 from taskrpc.store.reaping import Reaping
 from taskrpc.store.retention import Retention
 from taskrpc.store.signals import Signals
+from taskrpc.store.submissions import Submissions
 
 _LOG_KEEPING_SECONDS: Final = 3600.0
 
@@ -102,16 +104,18 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     dispatcher = Dispatcher(claims, spawn)
     hints = Hints(dispatcher, results, definitions)
     activities = Activities(definitions)
+    reading, submissions = Reading(database), Submissions(database, signals)
     services = Services(
         tasks,
         workflows,
         dispatcher,
         definitions,
-        Reading(database),
+        reading,
         signals,
         hints,
         Schedules(database, activities, signals),
         Subscriptions(database, spawn, activities, signals),
+        AsynchronousWorkflows(submissions, definitions, tasks, workflows, reading),
     )
     reaper, cleaning = Reaper(Reaping(database, signals)), Cleaning(Retention(database), claims, tasks, spawn)
     parts = Parts(

@@ -38,6 +38,12 @@ def _meta(row: Row) -> Resource:
     }
 
 
+def _correlation(submission: str) -> Resource:
+    """The id that whoever submitted it over REST finds it by."""
+    given = orjson.loads(submission).get("correlationId")
+    return {} if given is None else {"correlationId": given}
+
+
 def task_resource(row: Row) -> Resource:
     """The resource of a row of the table task (and `run_timeout` of its definition where a task is in progress)."""
     status: str = row["status"]
@@ -62,6 +68,8 @@ def task_resource(row: Row) -> Resource:
     if status == "in-progress" and row["lease_at"] is not None:
         resource["inProgressTimeout"] = row["run_timeout"]
         resource["inProgressTimeoutAt"] = format_time(row["lease_at"])
+    if row["submission"] is not None:
+        resource |= _correlation(row["submission"])
     for key, column in _DOCUMENTS:
         if row[column] is not None:
             resource[key] = JsonText(row[column])

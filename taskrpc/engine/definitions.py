@@ -95,6 +95,15 @@ class Definitions:
             raise invalid_params(path, f"{name} is defined as a {definition.spec.kind}, not as a {kind}")
         return definition
 
+    def kind(self, name: str) -> Kind | None:
+        """Of which kind a definition is; None where nobody defined the name, or it was deleted."""
+        definition = self._by_name.get(name)
+        return None if definition is None else definition.spec.kind
+
+    def is_deleted(self, name: str) -> bool:
+        """Whether the name had a definition."""
+        return name in self._deleted
+
     def get(self, name: str) -> Definition:
         """A definition by its name; raises `definition-not-found`."""
         definition = self._by_name.get(name)

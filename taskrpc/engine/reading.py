@@ -17,7 +17,10 @@ LEAST_RESOURCE_BYTES: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a list of tasks or workflows is narrowed to; None and empty mean no such condition."""
+    """What a list of tasks or workflows is narrowed to; None and empty mean no such condition.
+
+    Of `paths`, correlationId has an index of its own.
+    """
 
     kinds: tuple[str, ...] = ("task", "decision")
     definitions: list[str] | None = None
@@ -47,6 +50,8 @@ class Reading:
     async def tasks(self, narrow: Filter, page: Page) -> tuple[list[Resource], int]:
         """One page of resources, and how many there are in all (counted up to MOST_COUNTED)."""
         substring = narrow.substring.lower() if narrow.substring else None
+        correlation = dict(reversed(narrow.paths)).get("correlationId")
+        paths = [each for each in narrow.paths if each != ("correlationId", correlation)]
         args = [
             list(narrow.kinds),
             narrow.definitions,
@@ -54,8 +59,9 @@ class Reading:
             narrow.statuses,
             narrow.outcomes,
             substring,
-            [path for path, _ in narrow.paths],
-            [value for _, value in narrow.paths],
+            [path for path, _ in paths],
+            [value for _, value in paths],
+            correlation,
         ]
         skip = (page.number - 1) * page.count
         listed, total = await asyncio.gather(

@@ -10,6 +10,7 @@ from taskrpc.core.built_in import AT_ONCE, BUILT_INS, Wait, parse_params, refuse
 from taskrpc.core.definition import Definition
 from taskrpc.core.ids import uuid7
 from taskrpc.core.model import Row, resource_type, task_resource
+from taskrpc.core.submission import Submission
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.creations import NewTask
 from taskrpc.store.workflows import NewWorkflow
@@ -19,7 +20,7 @@ class TaskRequest(NamedTuple):
     """A task or a workflow to be created.
 
     Without an `id` the server names it, without a priority it has that of its definition. `parent_id` is the workflow
-    that starts it.
+    that starts it, `submission` what came with it over REST.
     """
 
     definition: str
@@ -30,6 +31,7 @@ class TaskRequest(NamedTuple):
     priority: int | None = None
     requester: Mapping[str, object] | None = None
     parent_id: str | None = None
+    submission: Submission | None = None
 
 
 def json_text(value: object) -> str | None:
@@ -74,7 +76,12 @@ def new_task(request: TaskRequest, definition: Definition, call_id: str, path: s
         gate=definition.gate(value),
         queue_gate=definition.queue_gate,
         parent_id=request.parent_id,
+        submission=_submission(request, params),
     )
+
+
+def _submission(request: TaskRequest, params: object) -> str | None:
+    return None if request.submission is None else request.submission.kept(request.params, params)
 
 
 def _time_of_built_in(request: TaskRequest, path: str) -> datetime | None:
@@ -86,6 +93,7 @@ def _time_of_built_in(request: TaskRequest, path: str) -> datetime | None:
 
 def new_workflow(request: TaskRequest, definition: Definition, call_id: str, path: str = "params") -> NewWorkflow:
     """Raises `invalid-params` as `new_task` does."""
+    params = _checked_params(definition, request.params, path)
     return NewWorkflow(
         id=request.id or uuid7(),
         decision_id=uuid7(),
@@ -93,11 +101,12 @@ def new_workflow(request: TaskRequest, definition: Definition, call_id: str, pat
         rev=definition.rev,
         call_id=call_id,
         priority=_priority(request, definition),
-        params=json_text(_checked_params(definition, request.params, path)),
+        params=json_text(params),
         label=request.label,
         requester=json_text(request.requester),
         execute_at=request.execute_at,
         parent_id=request.parent_id,
+        submission=_submission(request, params),
     )
 
 

@@ -1,12 +1,10 @@
 """Carries out one call or a list of them: in order, neighbours of one method together."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final, NamedTuple
 
-from taskrpc.core.ids import uuid7
 from taskrpc.core.json_text import JsonText
 from taskrpc.core.model import Resource
 from taskrpc.errors import TaskRpcError
@@ -15,10 +13,9 @@ from taskrpc.rpc import scheduler as _scheduler  # noqa: F401
 from taskrpc.rpc import subscriptions as _subscriptions  # noqa: F401
 from taskrpc.rpc import tasks as _tasks  # noqa: F401
 from taskrpc.rpc import workflows as _workflows  # noqa: F401
+from taskrpc.rpc.defects import defect
 from taskrpc.rpc.registry import find, goes_in_turn
 from taskrpc.rpc.services import Context, Services
-
-log = logging.getLogger(__name__)
 
 Answer = Resource | TaskRpcError
 
@@ -43,13 +40,7 @@ async def carry_out_one(services: Services, context: Context, entry: Entry) -> A
     except TaskRpcError as refusal:
         return refusal
     except Exception:
-        incident = uuid7()
-        log.exception("incident %s in %s", incident, entry.method[:100])
-        return TaskRpcError(
-            "internal-error",
-            "This is a defect of the server; its log has the incident",
-            {"incident": incident},
-        )
+        return defect(entry.method)
 
 
 def _begun(services: Services, context: Context, entry: Entry) -> Awaitable[Resource]:

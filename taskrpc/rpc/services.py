@@ -8,6 +8,7 @@ from taskrpc.engine.dispatcher import Dispatcher
 from taskrpc.engine.hints import Hints
 from taskrpc.engine.reading import Reading
 from taskrpc.engine.schedules import Schedules
+from taskrpc.engine.submissions import AsynchronousWorkflows
 from taskrpc.engine.subscriptions import Subscriptions
 from taskrpc.engine.tasks import Tasks
 from taskrpc.engine.workflows import Workflows
@@ -27,6 +28,7 @@ class Services:
     hints: Hints
     schedules: Schedules
     subscriptions: Subscriptions
+    asynchronous: AsynchronousWorkflows
 
 
 @dataclass(slots=True)

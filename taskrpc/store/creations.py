@@ -18,7 +18,7 @@ from taskrpc.store.statements import SQL
 class NewTask(NamedTuple):
     """One task to be created. `params` and `requester` are JSON texts; `rev` is the revision it was checked against.
 
-    `parent_id` is the workflow that starts it.
+    `parent_id` is the workflow that starts it, `submission` a JSON text of what came with it over REST.
     """
 
     id: str
@@ -34,6 +34,7 @@ class NewTask(NamedTuple):
     gate: str | None = None
     queue_gate: str | None = None
     parent_id: str | None = None
+    submission: str | None = None
 
     @property
     def key(self) -> str:
@@ -93,6 +94,7 @@ def task_arrays(tasks: Sequence[NewTask]) -> list[object]:
         [t.params for t in tasks],
         [len((t.params or "").encode()) for t in tasks],
         [t.parent_id for t in tasks],
+        [t.submission for t in tasks],
     ]
     nothing = [None] * len(tasks)
     return [None if column == nothing else column for column in columns]

@@ -97,6 +97,8 @@ class DefinitionStore:
         if former is not None and former["deleted"] == deleted and former["spec"] == values[1]:
             return former, []
         row = await connection.fetchrow(SQL["put_definition"], name, *values, deleted)
+        if deleted:
+            await connection.execute(SQL["drop_submissions"], name)
         await connection.execute(SQL["spread_retention"], name, spec.retention)
         before = [former[column] if former is not None else None for column in _LIMITS]
         if before == [row[column] for column in _LIMITS]:

@@ -25,6 +25,7 @@ class NewWorkflow:
     requester: str | None = None
     execute_at: datetime | None = None
     parent_id: str | None = None
+    submission: str | None = None
 
     @property
     def key(self) -> str:
@@ -50,6 +51,7 @@ def workflow_arrays(workflows: Sequence[NewWorkflow]) -> list[object]:
         [w.call_id for w in workflows],
         [w.params for w in workflows],
         [len((w.params or "").encode()) for w in workflows],
+        [w.submission for w in workflows],
     ]
 
 

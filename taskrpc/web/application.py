@@ -6,7 +6,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute
 
 from taskrpc.errors import TaskRpcError
 from taskrpc.web.rpc_endpoint import refusal_reply, request_id
@@ -25,7 +25,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
     return Response(reply.body, reply.status, headers, JSON.content_type)
 
 
-def application(routes: Sequence[Route]) -> Starlette:
+def application(routes: Sequence[BaseRoute]) -> Starlette:
     """The ASGI application of these routes."""
     router = Starlette(routes=list(routes), exception_handlers={404: _refuse, 405: _refuse})
     router.router.redirect_slashes = False

@@ -41,6 +41,7 @@ def create(params: Sequence[str]) -> list[Any]:
         list(params),
         [len(text) for text in params],
         nothing,
+        nothing,
     ]
 
 

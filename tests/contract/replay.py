@@ -89,10 +89,21 @@ def _request(step: Step, form: Form, names: Names) -> Request:
     if step.action == "get":
         headers = {"accept": _CONTENT_TYPE[form]}
         return Request("GET", str(names.filled(step.subject)), _overridden(headers, step, names), None)
+    if step.action == "rest":
+        return _rest_request(step, names)
     subject = names.filled(step.subject)
     body = subject.encode() if isinstance(subject, str) else _written(subject, form)
     headers = {"content-type": _CONTENT_TYPE[form], "accept": _CONTENT_TYPE[form]}
     return Request("POST", "/rpc", _overridden(headers, step, names), body)
+
+
+def _rest_request(step: Step, names: Names) -> Request:
+    """REST speaks JSON, whatever the form of the replay."""
+    method, _, path = str(names.filled(step.subject)).partition(" ")
+    if step.send is NO_BODY:
+        return Request(method, path, _overridden({}, step, names), None)
+    headers = {"content-type": "application/json; charset=utf-8"}
+    return Request(method, path, _overridden(headers, step, names), _written(names.filled(step.send), "json"))
 
 
 def _overridden(headers: dict[str, str], step: Step, names: Names) -> dict[str, str]:
@@ -115,7 +126,7 @@ def _differences(step: Step, form: Form, names: Names, answer: Answer) -> list[s
     if step.expect is NO_BODY:
         return found + ([f"the body: expected none, got {answer.body[:500]!r}"] if answer.body else [])
     media_type = answer.headers.get("content-type", "").partition(";")[0]
-    wanted = step.answer or step.form or form
+    wanted = step.answer or step.form or ("json" if step.action == "rest" else form)
     if media_type != _CONTENT_TYPE[wanted]:
         return [*found, f"header content-type: expected {_CONTENT_TYPE[wanted]}, got {media_type}"]
     try:

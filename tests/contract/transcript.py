@@ -10,7 +10,7 @@ import yaml
 from tests.contract.matching import TranscriptError
 
 Form = Literal["yaml", "json"]
-Action = Literal["call", "body", "get", "finish"]
+Action = Literal["call", "body", "get", "rest", "finish"]
 FORMS: Final[tuple[Form, Form]] = ("yaml", "json")
 
 NO_BODY: Final = object()
@@ -18,10 +18,10 @@ NO_BODY: Final = object()
 
 _KEYS: Final = frozenset({"title", "about", "names", "steps"})
 _STEP_KEYS: Final = frozenset(
-    {"about", "call", "body", "get", "finish", "meanwhile", "form", "headers", "status", "answer", "expect",
-     "expect-headers"}
+    {"about", "call", "body", "get", "rest", "send", "finish", "meanwhile", "form", "headers", "status",
+     "answer", "expect", "expect-headers"}
 )  # fmt: skip
-_ACTIONS: Final[tuple[Action, ...]] = ("call", "body", "get", "finish")
+_ACTIONS: Final[tuple[Action, ...]] = ("call", "body", "get", "rest", "finish")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Step:
     """One request and its answer. `action` says how `subject` is to be taken.
 
     call: a body for POST /rpc, written in the form of the replay or in `form`; body: the same as raw text;
-    get: a path; finish: the name of a call that a step before began with `meanwhile`.
+    get: a path; rest: a method and a path, with the JSON body `send`; finish: the name of a call that a step before
+    began with `meanwhile`.
     """
 
     action: Action
@@ -37,6 +38,7 @@ class Step:
     about: str = ""
     meanwhile: str | None = None
     form: Form | None = None
+    send: object = NO_BODY
     headers: Mapping[str, str | None] = field(default_factory=dict)
     status: int = 200
     answer: Form | None = None

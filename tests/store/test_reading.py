@@ -7,6 +7,7 @@ import pytest
 
 from taskrpc.errors import TaskRpcError
 from taskrpc.store import database
+from taskrpc.store.statements import SQL
 from tests.databases import connected
 from tests.engine.headless import headless
 from tests.system.waiting import until
@@ -66,3 +67,16 @@ async def test_a_connection_that_breaks_while_reading_is_said_to_have_done_nothi
         assert caught.value.type == "unavailable"
         await until(lambda: server.parts.database.wait_available(1))
         await server.create()
+
+
+async def test_a_correlation_id_is_looked_up_in_its_index(observer: asyncpg.Connection) -> None:
+    await observer.execute(
+        "insert into taskrpc.task (id, kind, name, rev, status, rank, created_at, updated_at, submission) "
+        "select n, 'task', 'd', 0, 'ready', 0, now(), now(), json_build_object('correlationId', 'c' || n) "
+        "from generate_series(1, 20000) n"
+    )
+    await observer.execute("analyze taskrpc.task")
+    arguments = "array['task'], null, null, null, null, null, array[]::text[], array[]::text[], 'c7', 100"
+    await observer.execute(f"prepare counting as {SQL['list_total']}")
+    plan = await observer.fetch(f"explain (analyze) execute counting({arguments})")
+    assert "task_correlation" in "\n".join(line[0] for line in plan)

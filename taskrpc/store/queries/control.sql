@@ -19,7 +19,7 @@ with x as materialized (
         status = 'done', outcome = 'canceled', queued = false, held = false,
         wake_at = null, lease_at = null, due_at = null, drop_at = null, open_in = null,
         ends_at = null, listens = null,
-        expire_at = taskrpc.now() + taskrpc.ms(fit.retention),
+        expire_at = taskrpc.expiry(fit.retention, t.submission, t.created_at),
         version = t.version + 1, updated_at = taskrpc.now(),
         call = 'cancel', call_id = fit.call_id, call_at = taskrpc.now(), call_version = t.version + 1
     from fit where t.id = fit.id
@@ -65,7 +65,7 @@ with x as materialized (
         drop_at = case when fit.runs then t.drop_at end,
         open_in = case when fit.runs then t.open_in end,
         ends_at = null, listens = null,
-        expire_at = case when not fit.runs then taskrpc.now() + taskrpc.ms(fit.retention) end,
+        expire_at = case when not fit.runs then taskrpc.expiry(fit.retention, t.submission, t.created_at) end,
         version = t.version + 1, updated_at = taskrpc.now(),
         call = 'stop', call_id = fit.call_id, call_at = taskrpc.now(), call_version = t.version + 1
     from fit where t.id = fit.id

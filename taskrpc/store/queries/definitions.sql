@@ -68,3 +68,8 @@ where kind = 'task' and name = $1 and status <> 'done' and gate is not null orde
 -- Notes that a file of definitions was applied; answers no row when it was before. $1 digest, $2 path.
 insert into taskrpc.definition_file (digest, path, applied_at) values ($1, $2, taskrpc.now())
 on conflict do nothing returning digest;
+
+-- name: drop_submissions
+-- Has the reaper drop what came over REST for a definition that is deleted and is not done yet. $1 name.
+update taskrpc.task t set drop_at = taskrpc.now()
+where t.name = $1 and t.kind in ('task', 'workflow') and t.submission is not null and t.status <> 'done';

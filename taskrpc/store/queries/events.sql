@@ -45,7 +45,7 @@ with x as materialized (
         status = 'done', outcome = 'succeeded', listens = null, drop_at = null, open_in = null,
         result = fit.result::json,
         bytes = t.bytes + octet_length(fit.result),
-        expire_at = taskrpc.now() + taskrpc.ms(fit.retention),
+        expire_at = taskrpc.expiry(fit.retention, t.submission, t.created_at),
         version = t.version + 1, updated_at = taskrpc.now(), call = null, call_id = null
     from fit where t.id = fit.id
     returning fit.status as status_before, false as held_before, t.*

@@ -133,7 +133,7 @@ with x as materialized (
         error = null,
         bytes = t.bytes + coalesce(octet_length(fit.result), 0),
         lease_at = null, due_at = null, drop_at = null, open_in = null,
-        expire_at = taskrpc.now() + taskrpc.ms(fit.retention),
+        expire_at = taskrpc.expiry(fit.retention, t.submission, t.created_at),
         version = t.version + 1, updated_at = taskrpc.now(),
         call = 'success', call_id = fit.call_id, call_at = taskrpc.now(), call_version = t.version + 1
     from fit where t.id = fit.id
@@ -186,7 +186,7 @@ with x as materialized (
         due_at = null, lease_at = null, ready_at = null,
         open_in = case when fit.again then t.open_in end,
         drop_at = case when fit.again then t.drop_at end,
-        expire_at = case when not fit.again then taskrpc.now() + taskrpc.ms(fit.retention) end,
+        expire_at = case when not fit.again then taskrpc.expiry(fit.retention, t.submission, t.created_at) end,
         version = t.version + 1, updated_at = taskrpc.now(),
         call = 'fail', call_id = fit.call_id, call_at = taskrpc.now(), call_version = t.version + 1
     from fit where t.id = fit.id
@@ -238,7 +238,7 @@ with x as materialized (
         lease_at = null, due_at = null,
         drop_at = case when not t.stop_requested then t.drop_at end,
         open_in = case when not t.stop_requested then t.open_in end,
-        expire_at = case when t.stop_requested then taskrpc.now() + taskrpc.ms(fit.retention) end,
+        expire_at = case when t.stop_requested then taskrpc.expiry(fit.retention, t.submission, t.created_at) end,
         version = t.version + 1, updated_at = taskrpc.now(),
         call = 'release', call_id = fit.call_id, call_at = taskrpc.now(), call_version = t.version + 1
     from fit where t.id = fit.id

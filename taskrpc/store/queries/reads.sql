@@ -3,7 +3,7 @@
 -- name: list_ids
 -- One page of tasks: ids and sizes. $1 kinds, $2 definitions, $3 definitions left out, $4 statuses, $5 outcomes,
 -- $6 substring of id, label, definition or params, in lower case, $7 paths and $8 values of the resource,
--- $9 sort column (createdAt, lastUpdated), $10 descending, $11 most rows, $12 rows skipped.
+-- $9 correlation id, $10 sort column (createdAt, lastUpdated), $11 descending, $12 most rows, $13 rows skipped.
 select t.id, t.bytes from taskrpc.task t
 where t.kind = any($1::text[])
     and ($2::text[] is null or taskrpc.value_at(t, '{definition}') = any($2))
@@ -16,16 +16,17 @@ where t.kind = any($1::text[])
         select from unnest($7::text[], $8::text[]) f(path, value)
         where taskrpc.value_at(t, string_to_array(f.path, '.')) is distinct from f.value
     )
+    and ($9::text is null or t.submission ->> 'correlationId' = $9)
 order by
-    case when $9 = 'createdAt' and not $10 then t.created_at end,
-    case when $9 = 'createdAt' and $10 then t.created_at end desc,
-    case when $9 = 'lastUpdated' and not $10 then t.updated_at end,
-    case when $9 = 'lastUpdated' and $10 then t.updated_at end desc,
-    case when not $10 then t.id end, case when $10 then t.id end desc
-limit $11 offset $12;
+    case when $10 = 'createdAt' and not $11 then t.created_at end,
+    case when $10 = 'createdAt' and $11 then t.created_at end desc,
+    case when $10 = 'lastUpdated' and not $11 then t.updated_at end,
+    case when $10 = 'lastUpdated' and $11 then t.updated_at end desc,
+    case when not $11 then t.id end, case when $11 then t.id end desc
+limit $12 offset $13;
 
 -- name: list_total
--- How many tasks there are of the kind; counting ends at $9. Filters as in list_ids: $1 to $8.
+-- How many tasks there are of the kind; counting ends at $10. Filters as in list_ids: $1 to $9.
 select count(*) from (
     select from taskrpc.task t
     where t.kind = any($1::text[])
@@ -39,7 +40,8 @@ select count(*) from (
             select from unnest($7::text[], $8::text[]) f(path, value)
             where taskrpc.value_at(t, string_to_array(f.path, '.')) is distinct from f.value
         )
-    limit $9
+        and ($9::text is null or t.submission ->> 'correlationId' = $9)
+    limit $10
 ) counted;
 
 -- name: settings_of_task

@@ -66,7 +66,7 @@ with fit as materialized (
 ), changed as (
     update taskrpc.task t set
         status = 'done', outcome = 'succeeded', ends_at = null, drop_at = null, open_in = null,
-        expire_at = taskrpc.now() + taskrpc.ms(fit.retention),
+        expire_at = taskrpc.expiry(fit.retention, t.submission, t.created_at),
         version = t.version + 1, updated_at = taskrpc.now(), call = null, call_id = null
     from fit where t.id = fit.id
     returning fit.status as status_before, false as held_before, t.*
@@ -130,7 +130,7 @@ with fit as materialized (
         due_at = null, lease_at = null, ready_at = null,
         open_in = case when fit.again then t.open_in end,
         drop_at = case when fit.again then t.drop_at end,
-        expire_at = case when not fit.again then taskrpc.now() + taskrpc.ms(fit.retention) end,
+        expire_at = case when not fit.again then taskrpc.expiry(fit.retention, t.submission, t.created_at) end,
         version = t.version + 1, updated_at = taskrpc.now(), call = null, call_id = null
     from fit where t.id = fit.id
     returning fit.status as status_before, false as held_before, t.*
@@ -149,13 +149,16 @@ with fit as materialized (
 select * from changed;
 
 -- name: drop
--- Ends tasks and workflows whose definition's timeout has passed, wherever they are. What a workflow leaves open is swept
+-- Ends tasks and workflows whose definition's timeout has passed, or was deleted (see drop_submissions), wherever they are. What a workflow leaves open is swept
 -- by whoever finds its last event. Edges: waiting, ready, requested, in-progress -dropped-> done.
 -- Workflow edges: created, in-progress -dropped-> done.
 with fit as materialized (
     select t.id, t.status, t.held,
-        case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention
+        case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention,
+        case when t.submission is not null and newest.deleted then 'The definition was deleted'
+            else 'The timeout of the definition has passed' end as message
     from taskrpc.task t join taskrpc.definition d on d.rev = t.rev
+    cross join lateral (select * from taskrpc.definition n where n.name = d.name order by rev desc limit 1) newest
     where t.drop_at <= taskrpc.now() and t.status <> 'done'
     order by t.drop_at limit $1
     for update of t skip locked
@@ -164,10 +167,10 @@ with fit as materialized (
         status = 'done',
         outcome = case when t.stop_requested then 'canceled' else 'failed' end,
         outcome_reason = case when not t.stop_requested then json_build_object(
-            'type', 'awf.task/dropped', 'message', 'The timeout of the definition has passed') end,
+            'type', 'awf.task/dropped', 'message', fit.message) end,
         queued = false, held = false, wake_at = null, lease_at = null, due_at = null, drop_at = null, open_in = null,
         ends_at = null, listens = null,
-        expire_at = taskrpc.now() + taskrpc.ms(fit.retention),
+        expire_at = taskrpc.expiry(fit.retention, t.submission, t.created_at),
         version = t.version + 1, updated_at = taskrpc.now(), call = null, call_id = null
     from fit where t.id = fit.id
     returning fit.status as status_before, fit.held as held_before, t.*

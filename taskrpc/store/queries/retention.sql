@@ -3,7 +3,8 @@
 
 -- name: delete_expired
 -- Deletes done tasks and workflows whose retention has passed; what belongs to a workflow that is not done is looked at
--- again in $2 ms. $1 most rows.
+-- again in $2 ms. What came over REST leaves no traces: the log goes too, and what such a workflow has started follows.
+-- $1 most rows.
 with fit as materialized (
     select t.id, w.goes_on is not null as is_kept
     from taskrpc.task t left join lateral (
@@ -14,9 +15,18 @@ with fit as materialized (
     for update of t skip locked
 ), kept as (
     update taskrpc.task t set expire_at = taskrpc.now() + taskrpc.ms($2) from fit where t.id = fit.id and fit.is_kept
+), deleted as (
+    delete from taskrpc.task t using fit where t.id = fit.id and not fit.is_kept and t.status = 'done'
+    returning t.id, t.kind, t.submission is not null as is_traceless
+), forgotten as (
+    delete from taskrpc.log l using deleted d where d.is_traceless and l.task_id = d.id
+), below as (
+    update taskrpc.task t set
+        submission = coalesce(t.submission, '{}'),
+        expire_at = case when t.status = 'done' then taskrpc.now() end
+    from deleted d where d.is_traceless and d.kind = 'workflow' and t.parent_id = d.id
 )
-delete from taskrpc.task t using fit where t.id = fit.id and not fit.is_kept and t.status = 'done'
-returning t.id;
+select id from deleted;
 
 -- name: next_expiry
 -- How many seconds remain until a retention has passed; null when none is counted.

@@ -5,24 +5,25 @@
 -- Creates workflows with their first decisions; those that begin later get it when they do.
 -- An element is left out when its id is taken, or when its definition has a newer revision than $4 says.
 -- Arrays: $1 ids, $2 ids of the first decisions, $3 names, $4 revisions, $5 labels, $6 requesters, $7 workflows that they
--- belong to, $8 ranks, $9 executeAt, $10 ids of the calls, $11 params, $12 bytes.
+-- belong to, $8 ranks, $9 executeAt, $10 ids of the calls, $11 params, $12 bytes, $13 what came
+-- with it over REST.
 -- Edges: created -create-> ready. Workflow edges: created -create-> created, created -create-> in-progress.
 with x as materialized (
     select * from unnest(
         $1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[],
-        $9::timestamptz[], $10::text[], $11::text[], $12::int[]
-    ) as x(id, decision_id, name, rev, label, requester, parent_id, rank, execute_at, call_id, params, bytes)
+        $9::timestamptz[], $10::text[], $11::text[], $12::int[], $13::text[]
+    ) as x(id, decision_id, name, rev, label, requester, parent_id, rank, execute_at, call_id, params, bytes, submission)
 ), created as (
     insert into taskrpc.task (
         id, kind, name, rev, label, requester, parent_id, open_in, rank, execute_at, create_id, params, bytes, status,
-        wake_at, drop_at, created_at, updated_at
+        wake_at, drop_at, submission, created_at, updated_at
     )
     select x.id, 'workflow', x.name, x.rev, x.label, x.requester::json, x.parent_id, x.parent_id, x.rank, x.execute_at,
         x.call_id, x.params::json, x.bytes,
         case when later then 'created' else 'in-progress' end,
         case when later then x.execute_at end,
         taskrpc.now() + taskrpc.ms(d.timeout),
-        taskrpc.now(), taskrpc.now()
+        x.submission::json, taskrpc.now(), taskrpc.now()
     from x join taskrpc.definition d on d.rev = x.rev
     cross join lateral (select coalesce(x.execute_at > taskrpc.now(), false) as later) l
     where not exists (select from taskrpc.definition newer where newer.name = x.name and newer.rev > x.rev)
@@ -100,7 +101,7 @@ with x as materialized (
         status = 'done', outcome = fit.outcome, outcome_reason = fit.reason::json,
         result = fit.result::json, error = fit.error::json,
         bytes = t.bytes + coalesce(octet_length(fit.result), 0) + coalesce(octet_length(fit.error), 0),
-        wake_at = null, drop_at = null, open_in = null, expire_at = taskrpc.now() + taskrpc.ms(fit.retention),
+        wake_at = null, drop_at = null, open_in = null, expire_at = taskrpc.expiry(fit.retention, t.submission, t.created_at),
         version = t.version + 1, updated_at = taskrpc.now()
     from fit where t.id = fit.id
     returning fit.status as status_before, fit.action, t.*
@@ -135,7 +136,7 @@ with x as materialized (
 ), changed as (
     update taskrpc.task t set
         status = 'done', outcome = 'canceled',
-        wake_at = null, drop_at = null, open_in = null, expire_at = taskrpc.now() + taskrpc.ms(fit.retention),
+        wake_at = null, drop_at = null, open_in = null, expire_at = taskrpc.expiry(fit.retention, t.submission, t.created_at),
         version = t.version + 1, updated_at = taskrpc.now(),
         call = 'cancel', call_id = fit.call_id, call_at = taskrpc.now(), call_version = t.version + 1
     from fit where t.id = fit.id
@@ -170,7 +171,7 @@ with fit as materialized (
         status = 'done', outcome = 'canceled', queued = false, held = false,
         wake_at = null, lease_at = null, due_at = null, drop_at = null, open_in = null,
         ends_at = null, listens = null,
-        expire_at = taskrpc.now() + taskrpc.ms(fit.retention),
+        expire_at = taskrpc.expiry(fit.retention, t.submission, t.created_at),
         version = t.version + 1, updated_at = taskrpc.now(), call = null, call_id = null
     from fit where t.id = fit.id
     returning fit.status as status_before, fit.held as held_before, t.*

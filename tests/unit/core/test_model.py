@@ -11,7 +11,7 @@ from taskrpc.core.model import answered_row, log_resource, resource_type, task_r
 AT = datetime(2030, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 NOTHING = [
     "label", "outcome", "exec_id", "execute_at", "lease_at", "params", "result", "error", "outcome_reason", "requester",
-    "progress", "feedback", "call_at", "call_version",
+    "progress", "feedback", "call_at", "call_version", "submission",
 ]  # fmt: skip
 ROW: dict[str, Any] = {
     **dict.fromkeys(NOTHING), "id": "t1", "kind": "task", "name": "test/task", "status": "ready", "rank": 0,
@@ -46,6 +46,11 @@ def test_everything_that_is_there_is_shown() -> None:
         "error": JsonText("null"), "outcomeReason": JsonText("{}"), "requester": JsonText("{}"),
         "progress": JsonText("{}"), "feedback": JsonText("[]"), "meta": META,
     }  # fmt: skip
+
+
+def test_what_was_submitted_with_a_correlation_id_shows_it() -> None:
+    assert task_resource(_row(submission='{"correlationId":"c1"}'))["correlationId"] == "c1"
+    assert "correlationId" not in task_resource(_row(submission="{}"))
 
 
 @pytest.mark.parametrize("status", ["waiting", "ready", "requested", "in-progress", "done"])
