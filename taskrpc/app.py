@@ -68,9 +68,7 @@ class Service:
 
     async def run(self, on_ready: Callable[[Running], None]) -> None:
         """Starts everything, tells `on_ready`, serves, drains. Raises TaskRpcError for what cannot be started."""
-        listening = self._listening or listen(
-            self._settings.host, self._settings.port, insecure=self._settings.insecure
-        )
+        listening = self._listening or listen(self._settings.host, self._settings.port)
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(listening.close)
             try:
@@ -102,6 +100,8 @@ class Service:
             async with asyncio.timeout(None) as patience, asyncio.TaskGroup() as group:
                 parts = build(self._settings, database, lambda work: group.create_task(survive(work)))
                 loops = [group.create_task(loop) for loop in parts.loops()]
+                await parts.keys.look()
+                _refuse_exposure(parts)
                 await _load_definitions(parts)
                 server = _server(parts, self._worker)
                 serving = group.create_task(server.run_on(listening))
@@ -138,10 +138,20 @@ def _server(parts: Parts, worker: int | None) -> Server:
             **({} if worker is None else {"worker": worker, "workers": parts.settings.workers}),
         }
 
-    rest = Rest(parts.services.asynchronous, parts.settings.max_body)
-    routes = [*Resources(parts.services.reading).routes(), *health.routes(ready), *rest.routes()]
-    rpc = RpcEndpoint(parts.services, parts.settings.max_body)
+    rest = Rest(parts.services.asynchronous, parts.keys, parts.settings.max_body)
+    routes = [*Resources(parts.services.reading, parts.keys).routes(), *health.routes(ready), *rest.routes()]
+    rpc = RpcEndpoint(parts.services, parts.keys, parts.settings.max_body)
     return Server(rpc, application(routes), parts.drain)
+
+
+def _refuse_exposure(parts: Parts) -> None:
+    """A server that others can reach needs a key to start; when its last one is revoked it refuses everybody."""
+    if parts.keys.refuses_everybody:
+        raise TaskRpcError(
+            "forbidden",
+            f"{parts.settings.host} can be reached from outside, and there are no keys: make one with taskrpc key "
+            "create, listen on 127.0.0.1, or say --insecure if something in front of this server keeps others out",
+        )
 
 
 async def _prepare(database: Database) -> None:

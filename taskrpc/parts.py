@@ -10,6 +10,7 @@ from taskrpc.engine.decisions import Decisions
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
 from taskrpc.engine.hints import Hints
+from taskrpc.engine.keys import Keys
 from taskrpc.engine.loop import run_every
 from taskrpc.engine.matcher import Matcher
 from taskrpc.engine.pump import Pump
@@ -53,6 +54,7 @@ class Parts:
     pump: Pump
     cleaning: Cleaning
     hints: Hints
+    keys: Keys
     services: Services
 
     @property
@@ -78,6 +80,7 @@ class Parts:
             run_every("workflows", self.pump.look),
             run_every("results", self.results.look, self.hints.look_for_results),
             run_every("definitions", self.definitions.look, self.definitions.outdated),
+            run_every("keys", self.keys.look, self.keys.outdated),
             run_every("log", self._keep_log),
         ]
         return loops if self.hints.hub is None else [*loops, self.hints.hub.run()]
@@ -102,7 +105,8 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     workflows = Workflows(database, signals, spawn, definitions, results, pump)
     claims = Claims(database, tasks.transitions["release"], spawn)
     dispatcher = Dispatcher(claims, spawn)
-    hints = Hints(dispatcher, results, definitions)
+    keys = Keys(database, open_without=settings.is_open_without_keys)
+    hints = Hints(dispatcher, results, definitions, keys)
     activities = Activities(definitions)
     reading, submissions = Reading(database), Submissions(database, signals)
     services = Services(
@@ -119,7 +123,7 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     )
     reaper, cleaning = Reaper(Reaping(database, signals)), Cleaning(Retention(database), claims, tasks, spawn)
     parts = Parts(
-        settings, database, signals, results, definitions, dispatcher, reaper, pump, cleaning, hints, services
+        settings, database, signals, results, definitions, dispatcher, reaper, pump, cleaning, hints, keys, services
     )
     _connect(parts)
     return parts

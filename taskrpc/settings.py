@@ -1,5 +1,6 @@
 """Settings of the service, said once: defaults, `TASKRPC_*` in the environment, and what they mean."""
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -33,7 +34,19 @@ class Settings(BaseSettings):
     )
     log_retention_days: int = Field(30, ge=1, le=36500, description="Days for which AidboxTaskLog is kept.")
     notify: bool = Field(True, description="Send hints between servers by NOTIFY; without, they look every second.")
-    insecure: bool = Field(False, description="Allow to listen on an address that is not loopback, without keys.")
+    insecure: bool = Field(
+        False, description="Let everybody call who can reach the server, as long as there are no keys."
+    )
+
+    @property
+    def is_open_without_keys(self) -> bool:
+        """Whether everybody may call as long as there are no keys: who can reach the server is trusted."""
+        if self.insecure:
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     @field_validator("definitions", mode="before")
     @classmethod

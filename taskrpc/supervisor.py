@@ -109,7 +109,7 @@ class Supervisor:
         Raises TaskRpcError for what cannot be started, WorkersRefused if a worker has said it.
         """
         settings = self._settings
-        sockets = listen_together(settings.host, settings.port, settings.workers, insecure=settings.insecure)
+        sockets = listen_together(settings.host, settings.port, settings.workers)
         async with contextlib.AsyncExitStack() as stack:
             for listening in sockets:
                 stack.callback(listening.close)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,10 +54,10 @@ async def until(holds: Callable[[], bool], seconds: float = 10) -> None:
 class Rpc:
     """Calls methods of one server, in JSON or YAML."""
 
-    def __init__(self, url: str, form: str = "json") -> None:
+    def __init__(self, url: str, form: str = "json", headers: Mapping[str, str] | None = None) -> None:
         self.url = url
         self._codec = YAML if form == "yaml" else JSON
-        self._http = httpx2.AsyncClient(base_url=url, timeout=90)
+        self._http = httpx2.AsyncClient(base_url=url, timeout=90, headers=headers)
 
     async def __aenter__(self) -> "Rpc":
         return self

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
+from taskrpc.engine.keys import Keys
 from taskrpc.engine.results import Results
 from taskrpc.store.gates import Queue
 from taskrpc.store.hub import Hub
@@ -13,10 +14,11 @@ from taskrpc.store.hub import Hub
 class Hints:
     """The hub's listener. Without a hub (NOTIFY switched off) nothing is told, and slow polls find everything."""
 
-    def __init__(self, dispatcher: Dispatcher, results: Results, definitions: Definitions) -> None:
+    def __init__(self, dispatcher: Dispatcher, results: Results, definitions: Definitions, keys: Keys) -> None:
         self._dispatcher = dispatcher
         self._results = results
         self._definitions = definitions
+        self._keys = keys
         self.look_for_results = asyncio.Event()
         self.hub: Hub | None = None
 
@@ -34,6 +36,10 @@ class Hints:
     def definitions_changed(self) -> None:
         """Definitions were changed through another server."""
         self._definitions.outdated.set()
+
+    def keys_changed(self) -> None:
+        """Keys were made or revoked."""
+        self._keys.outdated.set()
 
     def interests(self) -> set[str]:
         """What this server wants to be told of."""

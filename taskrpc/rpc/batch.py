@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from taskrpc.core.json_text import JsonText
 from taskrpc.core.model import Resource
@@ -13,8 +13,9 @@ from taskrpc.rpc import scheduler as _scheduler  # noqa: F401
 from taskrpc.rpc import subscriptions as _subscriptions  # noqa: F401
 from taskrpc.rpc import tasks as _tasks  # noqa: F401
 from taskrpc.rpc import workflows as _workflows  # noqa: F401
+from taskrpc.rpc.access import permitted
 from taskrpc.rpc.defects import defect
-from taskrpc.rpc.registry import find, goes_in_turn
+from taskrpc.rpc.registry import Method, find, goes_in_turn
 from taskrpc.rpc.services import Context, Services
 
 Answer = Resource | TaskRpcError
@@ -36,16 +37,20 @@ class Entry(NamedTuple):
 async def carry_out_one(services: Services, context: Context, entry: Entry) -> Answer:
     """The result of one call, or its refusal; a defect is logged and answered as `internal-error`."""
     try:
-        return await _begun(services, context, entry)
+        method = find(entry.method)
+        if context.access is None:
+            return await _begun(services, context, entry, method, method.parse(entry.params))
+        params = method.parse(entry.params)
+        allowed = permitted(services, context.access, method.name, params)
+        del params  # thousands of calls wait here
+        return await _begun(services, context, entry, method, await allowed)
     except TaskRpcError as refusal:
         return refusal
     except Exception:
         return defect(entry.method)
 
 
-def _begun(services: Services, context: Context, entry: Entry) -> Awaitable[Resource]:
-    method = find(entry.method)
-    params = method.parse(entry.params)
+def _begun(services: Services, context: Context, entry: Entry, method: Method, params: Any) -> Awaitable[Resource]:
     if entry.unanswered and method.hands_out(params):
         return _nothing()
     return method.handler(services, context, params)
@@ -97,7 +102,7 @@ async def carry_out(services: Services, context: Context, entries: Sequence[Entr
             continue
         is_last = len(answers) + len(run) == len(entries)
         may_wait = is_last and len(run) == 1 and not context.handed_out
-        circumstances = Context(context.caller, may_wait, context.handed_out)
+        circumstances = Context(context.caller, may_wait, context.handed_out, context.access)
         refused = [entry for entry in run if isinstance(entry, TaskRpcError)]  # all of a run, or none
         calls = [carry_out_one(services, circumstances, entry) for entry in run if isinstance(entry, Entry)]
         answers += refused or await asyncio.gather(*calls)

@@ -35,9 +35,11 @@ async def get(services: Services, context: Context, params: p.OfDefinition) -> R
 
 @method("awf.definition/list", p.Nothing)
 async def list_definitions(services: Services, context: Context, params: p.Nothing) -> Resource:
-    """All definitions, by name."""
+    """All definitions that the key is for, by name."""
     await services.definitions.look()
-    return {"resources": [_resource(definition) for definition in services.definitions.everything()]}
+    bound = None if context.access is None else context.access.definitions
+    shown = [each for each in services.definitions.everything() if bound is None or each.name in bound]
+    return {"resources": [_resource(definition) for definition in shown]}
 
 
 @method("awf.definition/delete", p.OfDefinition, in_turn=True)

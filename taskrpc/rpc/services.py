@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from taskrpc.core.access import Access
 from taskrpc.engine.caller import Caller
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
@@ -33,8 +34,10 @@ class Services:
 
 @dataclass(slots=True)
 class Context:
-    """The circumstances of one request: who waits for its answer, whether it may wait, what it has handed out."""
+    """The circumstances of one request: who waits for its answer, whether it may wait, what it has handed out, and what
+    its key allows (everything where none is required)."""
 
     caller: Caller = field(default_factory=Caller)
     may_wait: bool = True
     handed_out: bool = False
+    access: Access | None = None

@@ -40,6 +40,7 @@ class Listener(Protocol):
     def queued_elsewhere(self, queues: Iterable[Queue] | None) -> None: ...
     def ended_elsewhere(self, ids: Iterable[str] | None) -> None: ...
     def definitions_changed(self) -> None: ...
+    def keys_changed(self) -> None: ...
     def interests(self) -> set[str]: ...
 
 
@@ -104,6 +105,7 @@ class Hub:
             self._listener.queued_elsewhere(None)
             self._listener.ended_elsewhere(None)
             self._listener.definitions_changed()
+            self._listener.keys_changed()
             self._hello = True
             while not broken.is_set():
                 await self._send(connection)
@@ -186,3 +188,5 @@ class Hub:
             self._listener.ended_elsewhere(message["ended"])
         if message.get("definitions"):
             self._listener.definitions_changed()
+        if message.get("keys"):
+            self._listener.keys_changed()

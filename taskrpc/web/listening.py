@@ -1,6 +1,5 @@
 """Sockets to listen on: one for a server, or one for each of several processes that share a port."""
 
-import ipaddress
 import socket
 from typing import Final
 
@@ -9,20 +8,19 @@ from taskrpc.errors import TaskRpcError
 _BACKLOG: Final = 4096
 
 
-def listen(host: str, port: int, *, insecure: bool = False) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """A socket that listens; port 0 takes a free one.
 
-    Raises `forbidden` for an address that others can reach unless that is allowed, `unavailable` where listening is not
-    possible.
+    Raises `unavailable` where listening is not possible.
     """
-    return _listen(host, port, insecure, shared=False)
+    return _listen(host, port, shared=False)
 
 
-def listen_together(host: str, port: int, count: int, *, insecure: bool = False) -> list[socket.socket]:
+def listen_together(host: str, port: int, count: int) -> list[socket.socket]:
     """So many sockets that listen on one port: the kernel spreads connections over them. Raises as `listen` does."""
-    with _listen(host, port, insecure, shared=False) as probe:  # sharing a port with strangers is not what is wanted
+    with _listen(host, port, shared=False) as probe:  # sharing a port with strangers is not what is wanted
         port = probe.getsockname()[1]
-    return [_listen(host, port, insecure, shared=True) for _ in range(count)]
+    return [_listen(host, port, shared=True) for _ in range(count)]
 
 
 def url_of(listening: socket.socket) -> str:
@@ -31,13 +29,7 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _listen(host: str, port: int, insecure: bool, *, shared: bool) -> socket.socket:
-    if not insecure and not _is_loopback(host):
-        raise TaskRpcError(
-            "forbidden",
-            f"{host} can be reached from outside, and there are no keys: listen on 127.0.0.1, or say "
-            "--insecure if something in front of this server keeps others out",
-        )
+def _listen(host: str, port: int, *, shared: bool) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=shared)
@@ -49,10 +41,3 @@ def _listen(host: str, port: int, insecure: bool, *, shared: bool) -> socket.soc
         raise TaskRpcError(
             "unavailable", f"Cannot listen on {host}:{port}: {error.strerror}; try another --port"
         ) from error
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -17,11 +17,13 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from taskrpc.core.submission import Submission
+from taskrpc.engine.keys import Keys
 from taskrpc.engine.submissions import AsynchronousWorkflows
 from taskrpc.errors import TaskRpcError, invalid_params
+from taskrpc.rpc.access import SUBMITTING
 from taskrpc.rpc.defects import defect
 from taskrpc.web.rest_path import PREFIX, Place, place_of, statuses_of
-from taskrpc.web.rpc_endpoint import request_id, retry_after
+from taskrpc.web.rpc_endpoint import challenge, request_id, retry_after
 from taskrpc.wire.codecs import JSON, request_codec
 
 log = logging.getLogger("taskrpc.requests")
@@ -43,8 +45,9 @@ Call = Callable[[Place, Request], Awaitable[Found]]
 class Rest:
     """The endpoint of one server."""
 
-    def __init__(self, workflows: AsynchronousWorkflows, max_body: int) -> None:
+    def __init__(self, workflows: AsynchronousWorkflows, keys: Keys, max_body: int) -> None:
         self._workflows = workflows
+        self._keys = keys
         self._max_body = max_body
         self._calls: Final[Mapping[str, Mapping[str, Call]]] = {
             "tasks": {"POST": self._submit, "DELETE": self._delete_all},
@@ -78,11 +81,15 @@ class Rest:
 
     async def _found(self, request: Request) -> Found:
         try:
+            access = self._keys.access(dict(request.scope["headers"]))
             place = place_of(request.scope["raw_path"])
             calls = self._calls[place.resource]
             call = calls.get("GET" if request.method == "HEAD" else request.method)
             if call is None:
                 raise _not_allowed(request.method, sorted(calls))
+            if access is not None:
+                access.check_role(SUBMITTING, "this call")
+                access.check([place.workflow])
             return await call(place, request)
         except asyncio.CancelledError:  # of the request's own task, when the server stops and waits no longer
             raise TaskRpcError(
@@ -183,7 +190,7 @@ def _not_allowed(method: str, possible: list[str]) -> TaskRpcError:
 
 
 def _refusal(error: TaskRpcError, headers: dict[str, str]) -> Response:
-    further = {name.decode(): value.decode() for name, value in retry_after(error)}
+    further = {name.decode(): value.decode() for name, value in (*retry_after(error), *challenge(error)[:1])}
     if error.type == "method-not-allowed":
         further["allow"] = ", ".join((error.data or {})["allow"])  # type: ignore[arg-type]
     body = {"message": error.message, "details": {"type": error.type, **(error.data or {})}}

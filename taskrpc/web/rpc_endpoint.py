@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from taskrpc.core.access import credentials
 from taskrpc.core.ids import serial_id
 from taskrpc.engine.caller import Caller
+from taskrpc.engine.keys import Keys
 from taskrpc.errors import TaskRpcError
 from taskrpc.rpc.batch import Answer, Entry, carry_out, carry_out_one
 from taskrpc.rpc.services import Context, Services
@@ -45,7 +47,7 @@ def refusal_reply(error: TaskRpcError, codec: Codec) -> Reply:
     """The answer to a request in which no call was found."""
     answer = envelope.unparsable(error)
     allow = ((b"allow", b"POST"),) if error.type == "method-not-allowed" else ()
-    headers = (*allow, *retry_after(error))
+    headers = (*allow, *retry_after(error), *challenge(error))
     return Reply(answer.status, codec.encode(answer.body), codec.content_type, headers)
 
 
@@ -53,6 +55,13 @@ def retry_after(error: TaskRpcError) -> tuple[tuple[bytes, bytes], ...]:
     """The header that tells when to try again, for errors that say so."""
     seconds = (error.data or {}).get("retryAfter")
     return () if seconds is None else ((b"retry-after", str(seconds).encode()),)
+
+
+def challenge(error: TaskRpcError) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers that tell how to present a key, for the error that says that one is missing."""
+    if error.type != "unauthorized":
+        return ()
+    return ((b"www-authenticate", b'Bearer realm="taskrpc"'), (b"www-authenticate", b'Basic realm="taskrpc"'))
 
 
 def request_id(headers: Headers) -> bytes:
@@ -71,9 +80,10 @@ def answer_codec(headers: Headers) -> Codec:
 class Head:
     """What is kept of a request's headers while it is carried out. `refusal`: what is wrong with them."""
 
-    __slots__ = ("_request_id", "formats", "length", "refusal")
+    __slots__ = ("_request_id", "credentials", "formats", "length", "refusal")
 
     def __init__(self, headers: Headers, formats: Formats, refusal: TaskRpcError | None) -> None:
+        self.credentials = credentials(headers)
         self.formats = formats
         self.refusal = refusal
         self.length = int(headers.get(b"content-length", b"0"))
@@ -90,8 +100,9 @@ class Head:
 class RpcEndpoint:
     """The endpoint of one server."""
 
-    def __init__(self, services: Services, max_body: int = DEFAULT_MAX_BODY) -> None:
+    def __init__(self, services: Services, keys: Keys, max_body: int = DEFAULT_MAX_BODY) -> None:
         self._services = services
+        self._keys = keys
         self._max_body = max_body
         self._formats = lru_cache(maxsize=256)(self._formats_of)
 
@@ -123,9 +134,12 @@ class RpcEndpoint:
                 raise TaskRpcError("method-not-allowed", f"{method} is not possible here; use POST")
             if head.refusal is not None:
                 raise head.refusal
+            access, generation = self._keys.access(head.credentials), self._keys.generation
             request = envelope.parse(head.formats.request.decode(body))
             del body  # thousands of requests wait here
-            reply = await self._carried_out(request, caller, head.formats.answer)
+            reply = await self._carried_out(request, Context(caller, access=access), head.formats.answer)
+            if access is not None and self._keys.generation != generation:
+                await self._check_again(head, caller)
         except TaskRpcError as error:
             reply = refusal_reply(error, head.formats.answer)
         except asyncio.CancelledError:
@@ -133,14 +147,21 @@ class RpcEndpoint:
         _log_request(request, reply, head, time.perf_counter() - began)
         return reply
 
+    async def _check_again(self, head: Head, caller: Caller) -> None:
+        """Who waited may have lost its key meanwhile: then it gets nothing of what was handed out."""
+        try:
+            self._keys.access(head.credentials)
+        except TaskRpcError:
+            await caller.take_back()
+            raise
+
     def refuse(self, head: Head, error: TaskRpcError) -> Reply:
         """The answer to a request that is refused before it is whole."""
         reply = refusal_reply(error, head.formats.answer)
         _log_request(None, reply, head, 0)
         return reply
 
-    async def _carried_out(self, request: envelope.Request, caller: Caller, codec: Codec) -> Reply:
-        context = Context(caller)
+    async def _carried_out(self, request: envelope.Request, context: Context, codec: Codec) -> Reply:
         if request.is_batch:
             results = await carry_out(self._services, context, [_entry(call) for call in request.calls])
         else:

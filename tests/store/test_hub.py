@@ -22,6 +22,7 @@ class Server:
         self.queued: list[Any] = []
         self.ended: list[Any] = []
         self.definitions = 0
+        self.keys = 0
 
     def queued_elsewhere(self, queues: Iterable[Queue] | None) -> None:
         self.queued.append(None if queues is None else sorted(queues))
@@ -31,6 +32,9 @@ class Server:
 
     def definitions_changed(self) -> None:
         self.definitions += 1
+
+    def keys_changed(self) -> None:
+        self.keys += 1
 
     def interests(self) -> set[str]:
         return self.wants

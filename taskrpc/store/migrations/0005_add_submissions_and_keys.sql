@@ -1,4 +1,4 @@
--- Asynchronous workflows over REST: what came with a submission, and how long its traces are kept.
+-- Asynchronous workflows over REST: what came with a submission, and how long its traces are kept; keys.
 
 -- What came over REST with a task or workflow, null for all others: {correlationId?, verboseErrorOutput?, request?}, where
 -- "request" is the body if the params differ from it (defaults were filled in).
@@ -27,3 +27,13 @@ language sql stable parallel safe as $$
         else 'ERROR'
     end
 $$;
+
+-- Who may call: a key is told to its owner once, only its digest is kept.
+create table taskrpc.access_key (
+    name text collate "C" primary key,
+    role text collate "C" not null check (role in ('executor', 'user', 'admin')),
+    digest bytea not null,
+    -- null: all definitions
+    definitions text[] collate "C",
+    created_at timestamptz not null
+);

@@ -1,0 +1,172 @@
+"""Every method, for every role, for keys that are bound to definitions and others: who may, and about what."""
+
+from typing import Any, Final
+
+import pytest
+
+from taskrpc.core.access import ROLES, Access, Role
+from taskrpc.rpc.access import RULES
+from taskrpc.rpc.batch import Entry, carry_out, carry_out_one
+from taskrpc.rpc.registry import methods
+from taskrpc.rpc.services import Context
+from tests.engine.headless import Headless, headless
+
+MINE: Final = "test/mine"
+OTHER: Final = "test/other"
+
+# Besides admins these roles may; and a key that is bound to MINE may about MINE only ("checked"), about whatever it has
+# the execId of ("execution"), sees MINE only ("narrowed"), or may not at all ("never").
+EXPECTED: Final[dict[str, tuple[set[str], str]]] = {
+    "awf.task/poll": ({"executor"}, "checked"),
+    "awf.task/long-poll": ({"executor"}, "checked"),
+    "awf.task/start": ({"executor"}, "execution"),
+    "awf.task/notify": ({"executor"}, "execution"),
+    "awf.task/success": ({"executor"}, "execution"),
+    "awf.task/fail": ({"executor"}, "execution"),
+    "awf.task/release": ({"executor"}, "execution"),
+    "awf.task/feedback": ({"executor"}, "execution"),
+    "awf.task/create-and-execute": ({"user"}, "checked"),
+    "awf.task/status": ({"executor", "user"}, "checked"),
+    "awf.task/cancel": ({"user"}, "checked"),
+    "awf.task/stop": ({"user"}, "checked"),
+    "awf.task/retry": ({"user"}, "checked"),
+    "awf.task/result": ({"user"}, "checked"),
+    "awf.task/list": ({"user"}, "checked"),
+    "awf.workflow/create-and-execute": ({"user"}, "checked"),
+    "awf.workflow/status": ({"executor", "user"}, "checked"),
+    "awf.workflow/cancel": ({"user"}, "checked"),
+    "awf.workflow/result": ({"user"}, "checked"),
+    "awf.workflow/list": ({"user"}, "checked"),
+    "awf.definition/put": (set(), "checked"),
+    "awf.definition/get": ({"executor", "user"}, "checked"),
+    "awf.definition/list": ({"executor", "user"}, "narrowed"),
+    "awf.definition/delete": (set(), "checked"),
+    "awf.event/publish": ({"user"}, "never"),
+    "awf.scheduler/put": (set(), "never"),
+    "awf.scheduler/get": ({"user"}, "never"),
+    "awf.scheduler/list": ({"user"}, "never"),
+    "awf.scheduler/delete": (set(), "never"),
+    "awf.scheduler/run": (set(), "never"),
+    "awf.subscription/put": (set(), "never"),
+    "awf.subscription/get": ({"user"}, "never"),
+    "awf.subscription/list": ({"user"}, "never"),
+    "awf.subscription/delete": (set(), "never"),
+}
+
+
+_FURTHER: Final[dict[str, dict[str, Any]]] = {"notify": {"notification": "heartbeat"}, "feedback": {"feedback": 1}}
+
+
+def _params(method: str, definition: str) -> dict[str, Any]:
+    """Params with which a call is about a definition; what it is about has an id that ends with the definition's."""
+    room, _, name = method.removeprefix("awf.").partition("/")
+    rule = {"definition": definition}
+    match name:
+        case "poll" | "long-poll":
+            return (
+                {"taskDefinitions": [definition], "timeout": 0}
+                if name == "long-poll"
+                else {"taskDefinitions": [definition]}
+            )
+        case "start" | "notify" | "success" | "fail" | "release" | "feedback":
+            return {"id": _id("task", definition), "execId": "none", **_FURTHER.get(name, {})}
+        case "create-and-execute":
+            return {"definition": definition}
+        case "list" if room in ("task", "workflow"):
+            return {"filter": {"includeDefinitions": [definition]}}
+        case "list":
+            return {}
+        case "publish":
+            return {"resource": {"resourceType": "Patient", "id": "p1"}}
+        case "put" if room == "scheduler":
+            return {"id": "rule", "schedule": "0 0 1 1 *", "task-request": rule}
+        case "put" if room == "subscription":
+            select = [{"get-in": ["id"], "comparator": "eq", "value": "p1"}]
+            return {"id": "rule", "select-by": select, "task-request": rule}
+    if room == "definition":
+        return {"id": definition}
+    return {"id": _id(room, definition), **({"timeout": 0} if name == "result" else {})}
+
+
+def _id(room: str, definition: str) -> str:
+    return f"{room}-of-{definition.rpartition('/')[2]}"
+
+
+@pytest.fixture
+async def server(database_url: str) -> Any:
+    """A server that has a task and a workflow of each definition."""
+    async with headless(database_url) as server:
+        for definition in (MINE, OTHER):
+            await server.create(definition, id=_id("task", definition))
+            workflow = {"definition": definition + "-flow", "id": _id("workflow", definition)}
+            await server.call("awf.workflow/create-and-execute", **workflow)
+        yield server
+
+
+async def _is_forbidden(server: Headless, access: Access, method: str, definition: str) -> bool:
+    flow = method.startswith("awf.workflow/")
+    params = _params(method, definition)
+    if flow and "definition" in params:
+        params["definition"] += "-flow"
+    if flow and "filter" in params:
+        params["filter"] = {"includeDefinitions": [definition + "-flow"]}
+    answer = await carry_out_one(server.parts.services, Context(access=access), Entry(method, params))
+    type = getattr(answer, "type", None)
+    assert type not in ("invalid-params", "internal-error", "unauthorized"), (method, answer)
+    return bool(type == "forbidden")
+
+
+def test_the_table_has_every_method() -> None:
+    assert EXPECTED.keys() == RULES.keys() == methods().keys()
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_each_method_is_for_its_roles_and_for_the_definitions_of_the_key(server: Headless, role: Role) -> None:
+    bound = frozenset({MINE, f"{MINE}-flow"})
+    for method, (roles, scope) in EXPECTED.items():
+        is_for_role = role == "admin" or role in roles
+        for definition in (MINE, OTHER):
+            free = await _is_forbidden(server, Access("k", role), method, definition)
+            assert free == (not is_for_role), (method, role)
+            allowed = {"checked": definition == MINE, "execution": True, "narrowed": True, "never": False}[scope]
+            limited = await _is_forbidden(server, Access("k", role, bound), method, definition)
+            assert limited == (not is_for_role or not allowed), (method, role, definition, scope)
+
+
+@pytest.mark.parametrize("method", ["success", "fail"])
+async def test_an_end_polls_only_for_what_the_key_is_for(server: Headless, method: str) -> None:
+    (task,) = await server.poll(MINE, start=True)
+    call = {"id": task["id"], "execId": task["execId"], "poll": {"taskDefinitions": [OTHER]}}
+    context = Context(access=Access("k", "executor", frozenset({MINE})))
+    answer: Any = await carry_out_one(server.parts.services, context, Entry(f"awf.task/{method}", call))
+    assert answer.type == "forbidden"
+    assert (await server.status(task))["status"] == "in-progress"
+    call["poll"] = {"taskDefinitions": [MINE]}
+    answer = await carry_out_one(server.parts.services, context, Entry(f"awf.task/{method}", call))
+    assert answer["resource"]["id"] == task["id"]
+
+
+async def test_lists_show_only_what_the_key_is_for(server: Headless) -> None:
+    await server.call("awf.definition/put", id=MINE)
+    await server.call("awf.definition/put", id=OTHER)
+    context = Context(access=Access("k", "user", frozenset({MINE})))
+    for method, shown in {"task/list": {"task-of-mine"}, "workflow/list": set(), "definition/list": {MINE}}.items():
+        answer: Any = await carry_out_one(server.parts.services, context, Entry(f"awf.{method}", {}))
+        assert {resource["id"] for resource in answer["resources"]} == shown
+
+
+async def test_a_key_for_no_definition_sees_nothing(server: Headless) -> None:
+    context = Context(access=Access("k", "user", frozenset()))
+    answer: Any = await carry_out_one(server.parts.services, context, Entry("awf.task/list", {}))
+    assert answer == {"resources": [], "total": 0}
+
+
+async def test_each_element_of_a_batch_is_judged(server: Headless) -> None:
+    context = Context(access=Access("k", "user", frozenset({MINE})))
+    names = [MINE, OTHER, MINE, OTHER]
+    entries = [Entry("awf.task/create-and-execute", {"definition": name}) for name in names]
+    answers = await carry_out(
+        server.parts.services, context, [*entries, Entry("awf.task/poll", {"taskDefinitions": [MINE]})]
+    )
+    types = [getattr(answer, "type", None) for answer in answers]
+    assert types == [None, "forbidden", None, "forbidden", "forbidden"]
