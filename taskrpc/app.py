@@ -20,7 +20,7 @@ from taskrpc.rpc.services import Services
 from taskrpc.settings import Settings
 from taskrpc.store.database import AWAY, Database
 from taskrpc.store.migrate import migrate
-from taskrpc.web import health
+from taskrpc.web import health, openapi
 from taskrpc.web.application import application
 from taskrpc.web.listening import listen, url_of
 from taskrpc.web.resources import Resources
@@ -139,7 +139,12 @@ def _server(parts: Parts, worker: int | None) -> Server:
         }
 
     rest = Rest(parts.services.asynchronous, parts.keys, parts.settings.max_body)
-    routes = [*Resources(parts.services.reading, parts.keys).routes(), *health.routes(ready), *rest.routes()]
+    routes = [
+        *Resources(parts.services.reading, parts.keys).routes(),
+        *health.routes(ready),
+        *rest.routes(),
+        *openapi.routes(),
+    ]
     rpc = RpcEndpoint(parts.services, parts.keys, parts.settings.max_body)
     return Server(rpc, application(routes), parts.drain)
 
