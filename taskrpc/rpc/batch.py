@@ -125,8 +125,6 @@ def _no_more(size: int, context: Context) -> TaskRpcError | None:
 
 def weight(answer: object) -> int:
     """About how many bytes an answer will have: those of its documents."""
-    if isinstance(answer, JsonText):
-        return len(answer.text)
     total = 0
     parts = answer.values() if isinstance(answer, dict) else answer if isinstance(answer, list) else ()
     for part in parts:

@@ -377,3 +377,11 @@ def test_deleting_looks_at_few_rows_where_everything_is_done(graveyard: Crowd, n
     plan = graveyard.explain(name, HOT[name](graveyard))
     _check(plan, FEW)
     assert plan["Actual Rows"] > 0
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_no_part_of_a_statement_is_gone_through_for_each_of_its_elements(crowd: Crowd, name: str) -> None:
+    for node in _nodes(crowd.explain(name, HOT[name](crowd))):
+        if node["Node Type"] == "CTE Scan":
+            passed = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+            assert passed <= FEW * ROWS_PER_ELEMENT, f"{node['CTE Name']}: {passed} rows"

@@ -125,6 +125,20 @@ async def test_a_task_that_is_admitted_has_the_place_of_its_creation(
     assert [task["id"] for task in await still.poll("limited", maxBatchSize=2)] == ["l3"]
 
 
+async def test_a_task_that_no_limit_holds_any_more_has_the_place_of_its_creation(
+    still: Headless, other: Headless, clock: Clock
+) -> None:
+    await still.call("awf.definition/put", id=NAME, concurrencyLimit=1, concurrencyPath=["params", "key"])
+    await _create(still, "a1", "a2", params={"key": "a"})
+    await clock.advance(60)
+    await _create(still, "b1", params={"key": "b"})
+    await clock.advance(60)
+    assert await _ids(still, maxBatchSize=3) == ["a1", "b1"]
+    await other.call("awf.definition/put", id=NAME)
+    await _create(still, "new")
+    assert [await _ids(still), await _ids(still)] == [["a2"], ["new"]]
+
+
 async def test_a_task_of_higher_priority_comes_first_whatever_was_handed_out_before(
     still: Headless, other: Headless, claimed: dict[str, Any]
 ) -> None:

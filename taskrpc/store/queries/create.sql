@@ -10,8 +10,8 @@ with x as materialized (
     select * from unnest(
         $1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::int[], $7::timestamptz[], $8::text[],
         $9::text[], $10::text[], $11::text[], $12::text[], $13::int[], $14::text[], $15::text[]
-    ) with ordinality as x(id, name, rev, label, requester, rank, execute_at, gate_value, gate, queue_gate,
-        call_id, params, bytes, parent_id, submission, n)
+    ) as x(id, name, rev, label, requester, rank, execute_at, gate_value, gate, queue_gate, call_id, params, bytes,
+        parent_id, submission)
 ), created as (
     insert into taskrpc.task (
         id, kind, name, rev, label, requester, rank, execute_at, gate_value, gate, queue_gate, create_id, params,
@@ -45,7 +45,7 @@ with x as materialized (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after)
     select id, kind, updated_at, 'awf.task/create-and-execute', 'created', status from created order by id
 )
-select x.n, c.* from created c join x on x.id = c.id;
+select * from created;
 
 -- name: tasks_by_id
 -- Tasks as they are. $1 ids.

@@ -40,7 +40,8 @@ update taskrpc.task t set
     gate = case when $2 then taskrpc.gate_key(t.name, t.gate_value) end,
     queue_gate = $3,
     held = $2 and t.status = 'ready',
-    queued = not $2 and t.status = 'ready'
+    queued = not $2 and t.status = 'ready',
+    backdated = taskrpc.is_backdated(t.ready_at)
 where t.kind = 'task' and t.name = $1 and t.status <> 'done';
 
 -- name: forget_gates

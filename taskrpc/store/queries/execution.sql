@@ -59,15 +59,14 @@ with x as materialized (
         version = t.version + 1, updated_at = taskrpc.now(),
         call = 'notify', call_id = fit.call_id, call_at = taskrpc.now(), call_version = t.version + 1
     from fit where t.id = fit.id
-    returning true as applied, fit.n, fit.status as status_before, fit.run_timeout, t.*
+    returning true as applied, fit.n, fit.status as status_before, fit.run_timeout, fit.detail, t.*
 ), logged as (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id, params)
-    select c.id, c.kind, c.updated_at, 'awf.task/notify', c.status, c.status, c.exec_id, fit.detail::json
-    from changed c join fit on fit.n = c.n order by c.id
+    select id, kind, updated_at, 'awf.task/notify', status, status, exec_id, detail::json from changed order by id
 )
 select *, null as obstacle from changed
 union all
-select false, x.n, t.status, d.run_timeout, t.*, null
+select false, x.n, t.status, d.run_timeout, null, t.*, null
 from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
 where x.n not in (select n from changed) and t.kind <> 'workflow';
 

@@ -37,9 +37,12 @@ with changed as materialized (
     update taskrpc.task t set held = false, queued = true, backdated = taskrpc.is_backdated(t.ready_at)
     from chosen where t.id = chosen.id and t.held
     returning t.kind, t.name, t.gate
+), let_in as materialized (
+    select jsonb_object_agg(a.gate, a.tasks) as of_gate
+    from (select gate, count(*) as tasks from admitted group by gate) a
 ), booked as (
-    update taskrpc.gate g set used = c.used + (select count(*)::int from admitted a where a.gate = g.key)
-    from changed c where g.key = c.key
+    update taskrpc.gate g set used = c.used + coalesce((let_in.of_gate ->> g.key)::int, 0)
+    from changed c, let_in where g.key = c.key
 )
 select distinct kind, name from admitted;
 

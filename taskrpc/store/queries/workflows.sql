@@ -10,9 +10,11 @@
 -- Edges: created -create-> ready. Workflow edges: created -create-> created, created -create-> in-progress.
 with x as materialized (
     select * from unnest(
-        $1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[],
+        $1::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[],
         $9::timestamptz[], $10::text[], $11::text[], $12::int[], $13::text[]
-    ) as x(id, decision_id, name, rev, label, requester, parent_id, rank, execute_at, call_id, params, bytes, submission)
+    ) as x(id, name, rev, label, requester, parent_id, rank, execute_at, call_id, params, bytes, submission)
+), first as materialized (
+    select jsonb_object($1::text[], $2::text[]) as decisions
 ), created as (
     insert into taskrpc.task (
         id, kind, name, rev, label, requester, parent_id, open_in, rank, execute_at, create_id, params, bytes, status,
@@ -34,9 +36,9 @@ with x as materialized (
     insert into taskrpc.task (
         id, kind, name, rev, requester, parent_id, open_in, rank, params, status, queued, ready_at, created_at, updated_at
     )
-    select x.decision_id, 'decision', w.name, w.rev, taskrpc.workflow_as_requester(w.id), w.id, w.id, w.rank,
+    select first.decisions ->> w.id, 'decision', w.name, w.rev, taskrpc.workflow_as_requester(w.id), w.id, w.id, w.rank,
         taskrpc.decision_params('workflow-init', w.id), 'ready', true, taskrpc.now(), taskrpc.now(), taskrpc.now()
-    from created w join x on x.id = w.id where w.status = 'in-progress' order by x.decision_id
+    from created w, first where w.status = 'in-progress' order by 1
     returning *
 ), logged as (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after)
@@ -118,7 +120,7 @@ with x as materialized (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after)
     select id, kind, updated_at, action, status_before, status from changed order by id
 )
-select c.*, exists (select from left_open o where o.workflow_id = c.id) as leaves_open from changed c;
+select c.*, c.id in (select workflow_id from left_open) as leaves_open from changed c;
 
 -- name: cancel_workflows
 -- Ends workflows at once, as calls of control.sql do. What they leave open is swept by whoever finds their last event; it
