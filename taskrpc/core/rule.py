@@ -16,9 +16,10 @@ from pydantic import (
 )
 
 from taskrpc.core.cron import Schedule, parse_schedule, parse_zone
-from taskrpc.core.definition import Label, Name, Priority, invalid, shown
+from taskrpc.core.definition import Label, Name, Priority, invalid
 from taskrpc.core.model import resource_type
-from taskrpc.core.selection import Path, Selection, is_missing, value_at
+from taskrpc.core.selection import Selection
+from taskrpc.core.template import check_templates, filled
 
 SCHEDULER_RULE: Final = "AidboxSchedulerRule"
 SUBSCRIPTION_RULE: Final = "AidboxSubscriptionRule"
@@ -110,55 +111,12 @@ class SubscriptionRule(Rule):
 
     @model_validator(mode="after")
     def _templates_are_paths(self) -> "SubscriptionRule":
-        _check_templates(self.request.params)
+        check_templates(self.request.params)
         return self
 
     def filled_params(self, resource: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The request's params with the values of a resource; what the resource does not have is left out of mappings,
-        and null in lists."""
-        params = self.request.params
-        return None if params is None else {key: _filled(value, resource) for key, value in _present(params, resource)}
-
-
-class _Template(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    get_in: Path = Field(alias="get-in")
-
-
-def _is_template(value: object) -> bool:
-    return isinstance(value, Mapping) and value.keys() == {"get-in"}
-
-
-def _check_templates(value: object) -> None:
-    if _is_template(value):
-        try:
-            _Template.model_validate(value)
-        except ValidationError:
-            raise ValueError(f"get-in is a path of 1 to 32 keys and numbers, not {shown(value)}") from None
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            _check_templates(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            _check_templates(inner)
-
-
-def _present(mapping: Mapping[str, Any], resource: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return [
-        (key, value)
-        for key, value in mapping.items()
-        if not (_is_template(value) and is_missing(value_at(resource, value["get-in"])))
-    ]
-
-
-def _filled(value: Any, resource: Mapping[str, Any]) -> Any:
-    if _is_template(value):
-        found = value_at(resource, value["get-in"])
-        return None if is_missing(found) else found
-    if isinstance(value, Mapping):
-        return {key: _filled(inner, resource) for key, inner in _present(value, resource)}
-    return [_filled(inner, resource) for inner in value] if isinstance(value, list) else value
+        """The request's params with the values of a resource; raises `invalid-params` where those are too much."""
+        return None if self.request.params is None else filled(self.request.params, resource)
 
 
 R = TypeVar("R", bound=Rule)

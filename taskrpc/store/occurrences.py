@@ -45,9 +45,9 @@ class Occurrences:
         return bool((await self._database.fetch("somebody_listens"))[0]["listening"])
 
 
-async def take(connection: Connection) -> list[Record]:
-    """The oldest events that no other server is at, inside the caller's transaction."""
-    rows: list[Record] = await connection.fetch(SQL["take_occurrences"], MOST_TAKEN, MOST_BYTES)
+async def take(connection: Connection, most: int, aside: Sequence[int]) -> list[Record]:
+    """The oldest events that no other server is at, inside the caller's transaction; without those that are `aside`."""
+    rows: list[Record] = await connection.fetch(SQL["take_occurrences"], most, MOST_BYTES, aside)
     return rows
 
 
@@ -66,9 +66,8 @@ async def finish(connection: Connection, results: Mapping[str, str]) -> tuple[li
     return rows, {row["id"] for row in await connection.fetch(SQL["still_listening"], ids)}
 
 
-async def forget(connection: Connection, occurrences: Sequence[Record], left_for: Mapping[int, Sequence[str]]) -> None:
-    """Deletes events, but those that are left for subscriptions, by their numbers."""
-    done = [occurrence["seq"] for occurrence in occurrences if occurrence["seq"] not in left_for]
-    await connection.execute(SQL["forget_occurrences"], done)
+async def forget(connection: Connection, told: Sequence[int], left_for: Mapping[int, Sequence[str]]) -> None:
+    """Deletes events that were told, by their numbers, but those that are left for subscriptions."""
+    await connection.execute(SQL["forget_occurrences"], [seq for seq in told if seq not in left_for])
     for seq, ids in left_for.items():
         await connection.execute(SQL["leave_occurrence"], seq, list(ids))

@@ -3,6 +3,9 @@
 import asyncio
 from typing import Any
 
+import pytest
+
+from taskrpc.engine import matcher
 from tests.databases import connected
 from tests.engine.headless import Headless
 from tests.system.waiting import until
@@ -103,3 +106,54 @@ async def test_a_rule_starts_one_task_for_each_event_however_many_servers_tell_i
         found += [task["params"]["n"] for task in tasks]
         await asyncio.gather(*(other.of("success", task) for task in tasks))
     assert sorted(found) == list(range(300))
+
+
+async def test_an_event_that_cannot_be_told_holds_up_no_others(
+    server: Headless, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    tasks = [await subscribed(server, resourceType="Patient", n=n) for n in range(5)]
+    async with connected(database_url) as observer:
+        async with observer.transaction():
+            for n in range(5):
+                await observer.execute(
+                    "insert into taskrpc.occurrence (id, at, keys, bytes, resource) values "
+                    """($1, taskrpc.now(), '{*,resourceType/Patient}', 0, $2)""",
+                    f"event-{n}",
+                    f'{{"resourceType":"Patient","n":{n}}}' if n != 2 else "[]",
+                )
+        server.parts.matcher.poke()
+        for n in (0, 1, 3, 4):
+            assert (await ended(server, tasks[n]))["result"]["resource"]["n"] == n
+        assert await observer.fetchval("select array_agg(id) from taskrpc.occurrence") == ["event-2"]
+    assert (await server.status(tasks[2]))["status"] == "in-progress"
+    assert "cannot be told; the others go on" in caplog.text
+
+
+async def test_a_resource_for_many_is_told_in_portions(server: Headless, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matcher, "MOST_RESULT_BYTES", 200)
+    tasks = [await subscribed(server, resourceType="Patient") for _ in range(5)]
+    resource = {"resourceType": "Patient", "text": "x" * 150}
+    await server.call("awf.event/publish", resource=resource)
+    done = [await ended(server, task) for task in tasks]
+    assert all(task["result"]["resource"] == resource for task in done)
+    assert len({task["meta"]["lastUpdated"] for task in done}) == len(tasks)
+
+
+async def test_many_events_for_rules_are_told_in_portions(
+    server: Headless, monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    monkeypatch.setattr(matcher, "MOST_STARTED", 2)
+    for n in range(3):
+        rule: Any = {"id": f"rule-{n}", "select-by": where(resourceType="Patient")}
+        await server.call("awf.subscription/put", **rule, **{"task-request": {"definition": "test/task"}})
+    async with connected(database_url) as observer:
+        await observer.execute(
+            "insert into taskrpc.occurrence (id, at, keys, bytes, resource) select 'event-' || n, taskrpc.now(), "
+            """'{*,resourceType/Patient}', 0, '{"resourceType":"Patient"}' from generate_series(1, 4) n"""
+        )
+    server.parts.matcher.poke()
+    tasks: list[Any] = []
+    while len(tasks) < 12:
+        poll = {"taskDefinitions": ["test/task"], "maxBatchSize": 100}
+        tasks += (await server.call("awf.task/long-poll", **poll))["resources"]
+    assert len({task["meta"]["createdAt"] for task in tasks}) == 4

@@ -85,6 +85,15 @@ async def test_a_subscription_hears_nothing_from_before_its_creation(rpc: Rpc, d
     await handled(database_url)
 
 
+async def test_a_subscription_does_not_hear_of_its_own_beginning(rpc: Rpc, database_url: str) -> None:
+    task = await subscribed(rpc, resourceType="AidboxTask", status="in-progress")
+    await handled(database_url)
+    assert (await rpc.call("awf.task/status", id=task["id"])).result["resource"]["status"] == "in-progress"
+    await rpc.create()
+    (polled,) = await rpc.poll(start=True)
+    assert (await ended(rpc, task))["result"]["resource"] == polled
+
+
 async def test_nothing_is_kept_when_nobody_listens(rpc: Rpc, database_url: str) -> None:
     await subscribed(rpc, resourceType="Patient")
     await publish(rpc, {"resourceType": "Observation"})

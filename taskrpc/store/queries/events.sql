@@ -12,9 +12,10 @@ order by x.n
 returning id;
 
 -- name: take_occurrences
--- Takes the oldest events that no other server is at. $1 most events, $2 most bytes (but for the first).
+-- Takes the oldest events that no other server is at. $1 most events, $2 most bytes (but for the first), $3 numbers of
+-- events that are left out.
 with seen as materialized (
-    select seq, bytes from taskrpc.occurrence order by seq limit $1 for update skip locked
+    select seq, bytes from taskrpc.occurrence where seq <> all($3::bigint[]) order by seq limit $1 for update skip locked
 ), picked as (
     select seq from (select seq, sum(bytes) over (order by seq) - bytes as bytes_before from seen) s
     where s.bytes_before < $2
@@ -23,7 +24,7 @@ select o.* from picked join taskrpc.occurrence o on o.seq = picked.seq order by 
 
 -- name: listening_tasks
 -- Open subscriptions that may have to hear of events. $1 the events' keys.
-select id, params, updated_at as since from taskrpc.task where listens = any($1::text[]) order by id;
+select id, params, listens, updated_at as since from taskrpc.task where listens = any($1::text[]) order by id;
 
 -- name: listening_rules
 -- Rules that may have to hear of events. $1 the events' keys.

@@ -79,6 +79,34 @@ def test_params_are_filled_with_values_of_the_resource() -> None:
     assert subscription(None).filled_params(resource) is None
 
 
+def test_a_template_may_stand_for_all_params() -> None:
+    template = subscription({"get-in": ["inner"]})
+    assert template.filled_params({"inner": {"a": 1}}) == {"a": 1}
+    for resource in ({"inner": [1]}, {}):
+        with pytest.raises(TaskRpcError, match="params: a mapping is expected, but at \\['inner'\\] the resource has"):
+            template.filled_params(resource)
+
+
+def nested(levels: int, value: Any) -> Any:
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_params_do_not_become_deeper_than_what_clients_may_send() -> None:
+    rule = subscription({"x": nested(31, {"get-in": ["deep"]})})
+    assert rule.filled_params({"deep": nested(32, 1)}) == {"x": nested(63, 1)}
+    with pytest.raises(TaskRpcError, match=r"params: .*nested deeper than 64 levels"):
+        rule.filled_params({"deep": nested(33, 1)})
+
+
+def test_params_do_not_become_larger_than_what_clients_may_send() -> None:
+    resource = {"large": "x" * 2**22}
+    assert subscription({"x": {"get-in": ["large"]}}).filled_params(resource) == {"x": resource["large"]}
+    with pytest.raises(TaskRpcError, match=r"params: .*larger than 8388608 bytes"):
+        subscription({"x": [{"get-in": ["large"]}] * 1000}).filled_params(resource)
+
+
 @pytest.mark.parametrize("path", [[], "id", [True], [1.5], ["a"] * 33, None])
 def test_a_template_that_is_no_path_is_refused(path: Any) -> None:
     found = mistakes(
