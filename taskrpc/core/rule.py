@@ -81,7 +81,7 @@ class SchedulerRule(Rule):
     timezone: StrictStr = "UTC"
     execute_on_setup: StrictBool = Field(False, alias="execute-on-setup")
     concurrency_policy: Literal["forbid", "allow"] = Field("forbid", alias="concurrency-policy")
-    start_deadline_seconds: Annotated[StrictInt, Field(ge=0, le=_LONGEST_DEADLINE_SECONDS)] = Field(
+    start_deadline_seconds: Annotated[StrictInt, Field(ge=1, le=_LONGEST_DEADLINE_SECONDS)] = Field(
         60, alias="start-deadline-seconds"
     )
 

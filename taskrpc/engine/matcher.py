@@ -26,7 +26,7 @@ from taskrpc.store import occurrences as events
 from taskrpc.store.creations import Inserted
 from taskrpc.store.database import Connection, ConnectionLost, Database, Record
 from taskrpc.store.occurrences import MOST_TAKEN, Occurrences
-from taskrpc.store.recovery import through_outages
+from taskrpc.store.recovery import OUTAGES, through_outages
 from taskrpc.store.signals import Signals
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ _BREATH_SECONDS: Final = 0.01
 # How much one transaction tells: what rules start, events times subscriptions, and what subscriptions end with.
 MOST_STARTED: Final = 1000
 MOST_COMPARED: Final = 200_000
+MOST_ENDED: Final = 1000
 MOST_RESULT_BYTES: Final = 32 * 2**20
 # An event that cannot be told is tried again so much later; the others go on meanwhile.
 ASIDE_SECONDS: Final = 60.0
@@ -185,7 +186,7 @@ class Matcher:
             params = rule.filled_params(event.resource)
             return {activity_id: await self._activities.prepare(rule, activity_id, requester, params)}
         except TaskRpcError as refusal:
-            if refusal.type in ("unavailable", "outcome-unknown"):
+            if refusal.type in OUTAGES:
                 raise
             log.warning("rule %s: event %s starts nothing: %s", row["id"], event.id, refusal.message)
             return {}
@@ -231,7 +232,7 @@ def _portion(ends: Mapping[str, _Event]) -> dict[str, str]:
         if event.seq not in texts:
             texts[event.seq] = _result(event)
         size += len(texts[event.seq])
-        if results and size > MOST_RESULT_BYTES:
+        if results and (size > MOST_RESULT_BYTES or len(results) >= MOST_ENDED):
             break
         results[subscription_id] = texts[event.seq]
     return results

@@ -17,7 +17,7 @@ from taskrpc.engine.loop import run_every
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.creations import Inserted
 from taskrpc.store.database import Connection, Database, Record
-from taskrpc.store.recovery import through_outages
+from taskrpc.store.recovery import OUTAGES, through_outages
 from taskrpc.store.scheduler_rules import SchedulerRules
 from taskrpc.store.signals import Signals
 from taskrpc.store.statements import SQL
@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 LONGEST_PAUSE_SECONDS: Final = 1.0
 # A tick that has come and is still there is in another server's hands.
 _BUSY_PAUSE_SECONDS: Final = 0.05
+_JUDGED_AT_ONCE: Final = 4
+# A rule that could not be judged is tried again so much later.
+ASIDE_SECONDS: Final = 5.0
 
 
 class Scheduler:
@@ -38,6 +41,7 @@ class Scheduler:
         self._activities = activities
         self._signals = signals
         self._poke = asyncio.Event()
+        self._aside: dict[str, float] = {}
 
     def poke(self) -> None:
         """Makes it look now: a rule was put, the clock was moved, or the database is back."""
@@ -48,19 +52,37 @@ class Scheduler:
         await run_every("scheduler", self._round, self._poke)
 
     async def _round(self) -> float:
-        for rule_id in await self._rules.due():
-            try:
-                await through_outages(self._database, partial(self._judge, rule_id))
-            except OutdatedDefinitions:
-                continue  # it is due still, and the definition is known now
-            except TaskRpcError:
-                raise
-            except Exception:
-                log.exception("rule %s could not be judged; the others go on", rule_id)
-        seconds = await self._rules.seconds_until_tick()
+        now = asyncio.get_running_loop().time()
+        self._aside = {rule_id: until for rule_id, until in self._aside.items() if until > now}
+        turns = asyncio.Semaphore(_JUDGED_AT_ONCE)
+        due = await self._rules.due(self._aside)
+        for refusal in await asyncio.gather(*(self._attempt(rule_id, turns) for rule_id in due)):
+            if refusal is not None:
+                raise refusal
+        seconds = await self._rules.seconds_until_tick(self._aside)
         if seconds is None:
             return LONGEST_PAUSE_SECONDS
         return min(max(seconds, 0.001), LONGEST_PAUSE_SECONDS) if seconds > 0 else _BUSY_PAUSE_SECONDS
+
+    async def _attempt(self, rule_id: str, turns: asyncio.Semaphore) -> TaskRpcError | None:
+        """Judges a tick, or puts its rule aside for a while; answers what hinders all rules: the database is away."""
+        async with turns:
+            try:
+                await through_outages(self._database, partial(self._judge, rule_id))
+            except OutdatedDefinitions:
+                pass  # it is due still, and the definition is known now
+            except TaskRpcError as refusal:
+                if not self._database.is_available:
+                    return refusal
+                log.info("rule %s has to wait: %s", rule_id, refusal)
+                self._put_aside(rule_id)
+            except Exception:
+                log.exception("rule %s could not be judged; the others go on", rule_id)
+                self._put_aside(rule_id)
+        return None
+
+    def _put_aside(self, rule_id: str) -> None:
+        self._aside[rule_id] = asyncio.get_running_loop().time() + ASIDE_SECONDS
 
     async def _judge(self, rule_id: str) -> None:
         async with self._rules.taken("take_due_rule", rule_id) as (connection, row):
@@ -78,6 +100,8 @@ class Scheduler:
             activity_id = derived_id("tick", row["id"], format_time(tick))
             return await fire(self._activities, connection, row, activity_id, tick, verdict.following)
         except TaskRpcError as refusal:
+            if refusal.type in OUTAGES:
+                raise
             log.warning("rule %s: the tick of %s starts nothing: %s", row["id"], format_time(tick), refusal.message)
             reason = {"tick": format_time(tick), "type": refusal.type, "message": refusal.message}
             await self._rules.note_skip(connection, row, verdict.following, reason)

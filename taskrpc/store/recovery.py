@@ -10,6 +10,8 @@ from taskrpc.errors import TaskRpcError
 from taskrpc.store.database import ConnectionLost, Database, unavailable
 
 RECOVERY_SECONDS: Final = 5.0
+# The types of errors that say nothing about what was asked for: it may be tried again.
+OUTAGES: Final = frozenset({"unavailable", "outcome-unknown"})
 _PAUSE_SECONDS: Final = 0.002
 
 # The transaction was rolled back because of another one.

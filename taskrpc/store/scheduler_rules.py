@@ -1,6 +1,6 @@
 """The scheduler's rules in the database, and the transactions in which their ticks are judged."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final
@@ -39,13 +39,13 @@ class SchedulerRules:
         """Deletes a rule, if there is one."""
         await self._fetch("delete_scheduler_rule", rule_id)
 
-    async def due(self) -> list[str]:
-        """The ids of rules with a tick that has come, the most overdue first, at most MOST_RULES."""
-        return [row["id"] for row in await self._database.fetch("due_rules", MOST_RULES)]
+    async def due(self, aside: Collection[str]) -> list[str]:
+        """The ids of rules with a tick that has come, the most overdue first, at most MOST_RULES; not those `aside`."""
+        return [row["id"] for row in await self._database.fetch("due_rules", MOST_RULES, list(aside))]
 
-    async def seconds_until_tick(self) -> float | None:
-        """How long no rule will tick; None when none will."""
-        seconds: float | None = (await self._database.fetch("next_tick"))[0]["seconds"]
+    async def seconds_until_tick(self, aside: Collection[str]) -> float | None:
+        """How long no rule will tick, but for those `aside`; None when none will."""
+        seconds: float | None = (await self._database.fetch("next_tick", list(aside)))[0]["seconds"]
         return seconds
 
     @asynccontextmanager

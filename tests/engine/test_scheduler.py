@@ -118,6 +118,22 @@ async def test_a_tick_waits_for_a_transaction_that_holds_its_rule_and_others_go_
         await until(both)
 
 
+async def test_a_rule_that_cannot_be_judged_holds_up_no_others(
+    servers: list[Headless], clock: Clock, observer: asyncpg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    await clock.move_to("2027-01-31T08:59:58")
+    await observer.execute(
+        "insert into taskrpc.scheduler_rule (id, spec, created_at, updated_at, next_at) select 'broken-' || n, "
+        """'{"schedule": "* * * * *", "timezone": "Europe/Nowhere", "task-request": {"definition": "x"}}', """
+        "taskrpc.now(), taskrpc.now(), taskrpc.now() from generate_series(1, 120) n"
+    )
+    await servers[0].call("awf.scheduler/put", **EVERY_MINUTE)
+    await go_on(servers, clock, "2027-01-31T09:00:01")
+    await judged(servers[0], "2027-01-31T09:01:00.000000Z")
+    assert await fired(observer) == ["09:00"]
+    assert "could not be judged; the others go on" in caplog.text
+
+
 async def test_runs_of_one_call_on_three_servers_start_one_task(
     servers: list[Headless], observer: asyncpg.Connection
 ) -> None:

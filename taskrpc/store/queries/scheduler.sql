@@ -28,8 +28,9 @@ select * from taskrpc.scheduler_rule where $1::text is null or id = $1 order by 
 delete from taskrpc.scheduler_rule where id = $1;
 
 -- name: due_rules
--- Rules with a tick that has come, the most overdue first. $1 most rules.
-select id from taskrpc.scheduler_rule where next_at <= taskrpc.now() order by next_at, id limit $1;
+-- Rules with a tick that has come, the most overdue first. $1 most rules, $2 rules that are left out.
+select id from taskrpc.scheduler_rule where next_at <= taskrpc.now() and id <> all($2::text[])
+order by next_at, id limit $1;
 
 -- name: take_due_rule
 -- Locks a rule whose tick has come, unless another server has it already. $1 id.
@@ -54,6 +55,6 @@ update taskrpc.scheduler_rule set next_at = $2, fired_at = taskrpc.now(), fired_
 update taskrpc.scheduler_rule set next_at = $2, skipped = $3 where id = $1;
 
 -- name: next_tick
--- How many seconds remain until the next tick of any rule; null when there is none.
+-- How many seconds remain until the next tick of any rule; null when there is none. $1 rules that are left out.
 select extract(epoch from min(next_at) - taskrpc.now())::float8 as seconds
-from taskrpc.scheduler_rule where next_at is not null;
+from taskrpc.scheduler_rule where next_at is not null and id <> all($1::text[]);

@@ -36,7 +36,7 @@ def test_a_scheduler_rule_ticks_in_its_time_zone() -> None:
 def test_every_mistake_of_a_scheduler_rule_is_named() -> None:
     found = mistakes(
         SchedulerRule,
-        {"schedule": "61 * * * *", "timezone": "Berlin", "concurrency-policy": "maybe", "start-deadline-seconds": -1},
+        {"schedule": "61 * * * *", "timezone": "Berlin", "concurrency-policy": "maybe", "start-deadline-seconds": 0},
     )
     assert found.keys() == {"schedule", "timezone", "concurrency-policy", "start-deadline-seconds"}
     assert found["schedule"] == "'61 * * * *' is no schedule: Bad minute"
