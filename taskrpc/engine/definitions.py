@@ -10,6 +10,7 @@ import orjson
 
 from taskrpc.core.built_in import BUILT_INS, definition_fields
 from taskrpc.core.definition import Definition, DefinitionSpec, Kind, default_definition, parse_definition, shown
+from taskrpc.core.model import DECISION_TASK
 from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.store.database import Record
 from taskrpc.store.definitions import DefinitionStore
@@ -75,8 +76,8 @@ class Definitions:
     def of_task(self, name: str, path: str = "definition") -> Definition:
         """What holds for new tasks of a name: the defaults for one that nobody defined.
 
-        Raises `definition-not-found` where only defined ones are allowed, and `invalid-params` for a name of workflows,
-        which stands at `path`.
+        Raises `definition-not-found` where only defined ones are allowed, and `invalid-params` for a name of workflows
+        or decisions, which stands at `path`.
         """
         return self._of(name, "task", path)
 
@@ -85,6 +86,8 @@ class Definitions:
         return self._of(name, "workflow", path)
 
     def _of(self, name: str, kind: Kind, path: str) -> Definition:
+        if name == DECISION_TASK:
+            raise invalid_params(path, f"{name} is what the server makes for workflows; begin a workflow instead")
         definition = self._by_name.get(name)
         if definition is None:
             if self._strict:

@@ -9,7 +9,8 @@ import pytest
 from taskrpc.errors import TaskRpcError
 from tests.databases import Clock
 from tests.store.halting import HALT, go_on, halted
-from tests.workflow.flows import DO_NOTHING, STEP, Flows, complete, task
+from tests.system.waiting import until
+from tests.workflow.flows import DO_NOTHING, FLOW, STEP, Flows, complete, task
 
 
 async def _started(flows: Flows, **definition: Any) -> tuple[str, Any]:
@@ -85,6 +86,32 @@ async def test_an_activity_of_a_done_workflow_is_not_retried(flows: Flows, limit
     assert refused.value.type == "workflow-has-been-done"
     assert refused.value.data == {"workflow": workflow_id}
     assert await flows.outcome(step) == ("done", "canceled")
+
+
+async def test_an_activity_of_a_deleted_workflow_is_not_retried(flows: Flows, observer: asyncpg.Connection) -> None:
+    await flows.call("awf.definition/put", id=FLOW, kind="workflow", retention=0)
+    workflow_id, step = await _started(flows, allowedRetryCount=1)
+    await flows.server.of("fail", step)
+    await flows.succeed(await _heard(flows, step), complete())
+
+    async def deleted() -> bool:
+        return not await observer.fetchval("select count(*) from taskrpc.task where id = $1", workflow_id)
+
+    await until(deleted)
+    with pytest.raises(TaskRpcError) as refused:
+        await flows.call("awf.task/retry", id=step["id"])
+    assert refused.value.type == "workflow-has-been-done"
+    assert await flows.outcome(step) == ("done", "failed")
+
+
+async def test_nobody_but_the_server_makes_decisions(flows: Flows) -> None:
+    name = "awf.workflow/decision-task"
+    for kind in ("task", "workflow"):
+        with pytest.raises(TaskRpcError, match=r"definition: awf.workflow/decision-task is what the server makes"):
+            await flows.call(f"awf.{kind}/create-and-execute", definition=name)
+    await flows.begin()
+    with pytest.raises(TaskRpcError, match=r"result.task-request.definition: awf.workflow/decision-task is what"):
+        await flows.succeed(await flows.decision(), task(definition=name))
 
 
 async def test_a_retry_and_the_end_of_its_workflow_at_once_leave_nothing_open(

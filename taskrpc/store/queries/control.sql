@@ -95,8 +95,8 @@ where t.id = any($1::text[]) and t.kind = 'task' and t.status = 'done' and t.out
 order by t.id for update of t skip locked;
 
 -- name: retry
--- Begins a new generation of tasks that failed or were canceled, unless they belong to a workflow that is done; where the
--- definition has limits now, they are held until their gate admits them.
+-- Begins a new generation of tasks that failed or were canceled, unless they belong to a workflow that is done or gone;
+-- where the definition has limits now, they are held until their gate admits them.
 -- $1 ids, $2 ids of the calls, $3 limited. Edges: done -retry-> ready, done -retry-> in-progress.
 with x as materialized (
     select * from unnest($1::text[], $2::text[]) with ordinality as x(id, call_id, n)
@@ -111,7 +111,7 @@ with x as materialized (
     cross join lateral taskrpc.newest_limits(t.name) newest
     where t.status = 'done' and t.outcome in ('failed', 'canceled') and t.kind = 'task'
         and (t.call, t.call_id) is distinct from ('retry', x.call_id)
-        and not exists (select from taskrpc.task w where w.id = t.parent_id and w.status = 'done')
+        and (t.parent_id is null or exists (select from taskrpc.task w where w.id = t.parent_id and w.status <> 'done'))
         and (newest.concurrency_limit is not null or newest.queue_limit is not null) = $3
     order by t.id
     for update of t skip locked
@@ -137,7 +137,9 @@ with x as materialized (
 select *, null as obstacle, null as limited from changed
 union all
 select false, x.n, t.status, t.held, d.run_timeout, t.*, case when t.kind = 'decision' then 'decision'
-        when exists (select from taskrpc.task w where w.id = t.parent_id and w.status = 'done') then 'workflow-done' end,
+        when t.parent_id is not null
+            and not exists (select from taskrpc.task w where w.id = t.parent_id and w.status <> 'done')
+        then 'workflow-done' end,
     newest.concurrency_limit is not null or newest.queue_limit is not null
 from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
 cross join lateral taskrpc.newest_limits(t.name) newest
