@@ -350,6 +350,8 @@ def _check(plan: Any, elements: int) -> None:
         if table in ("task", "gate", "event") or table.startswith("log"):
             assert node["Node Type"] in _ALLOWED, node["Node Type"]
             assert _touched(node) <= elements * ROWS_PER_ELEMENT, f"{node.get('Index Name')}: {_touched(node)} rows"
+        compared = node.get("Rows Removed by Join Filter", 0) * node["Actual Loops"]
+        assert compared <= elements * ROWS_PER_ELEMENT, f"{compared} pairs of rows were compared to join them"
         if node["Node Type"] == "Sort":
             assert node["Actual Rows"] * node["Actual Loops"] <= elements * 20
             assert node["Sort Space Type"] == "Memory"
