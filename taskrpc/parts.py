@@ -4,7 +4,9 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
+from taskrpc.core.callback import networks
 from taskrpc.engine.activities import Activities
+from taskrpc.engine.callbacks import Callbacks
 from taskrpc.engine.cleaning import Cleaning
 from taskrpc.engine.decisions import Decisions
 from taskrpc.engine.definitions import Definitions
@@ -53,6 +55,7 @@ class Parts:
     reaper: Reaper
     pump: Pump
     cleaning: Cleaning
+    callbacks: Callbacks
     hints: Hints
     keys: Keys
     services: Services
@@ -75,6 +78,7 @@ class Parts:
             self.scheduler.run(),
             self.matcher.run(),
             self.cleaning.run(),
+            self.callbacks.run(),
             run_every("retention", self.cleaning.expire),
             run_every("slow poll", self.dispatcher.look),
             run_every("workflows", self.pump.look),
@@ -122,8 +126,21 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
         AsynchronousWorkflows(submissions, definitions, tasks, workflows, reading),
     )
     reaper, cleaning = Reaper(Reaping(database, signals)), Cleaning(Retention(database), claims, tasks, spawn)
+    callbacks = Callbacks(database, claims, tasks, spawn, networks(settings.callback_networks))
     parts = Parts(
-        settings, database, signals, results, definitions, dispatcher, reaper, pump, cleaning, hints, keys, services
+        settings,
+        database,
+        signals,
+        results,
+        definitions,
+        dispatcher,
+        reaper,
+        pump,
+        cleaning,
+        callbacks,
+        hints,
+        keys,
+        services,
     )
     _connect(parts)
     return parts
@@ -135,6 +152,7 @@ def _connect(parts: Parts) -> None:
     parts.signals.subscribe_due(parts.reaper.due_in)
     parts.signals.subscribe_reported(parts.pump.wake)
     parts.signals.subscribe_changes(parts.matcher.changed)
+    parts.signals.subscribe_changes(parts.callbacks.changed)
     parts.database.on_return(lambda: parts.dispatcher.wake(None))
     parts.database.on_return(parts.reaper.poke)
     parts.database.on_return(parts.scheduler.poke)

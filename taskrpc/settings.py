@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from taskrpc.core.callback import networks
+
 MIB = 2**20
 
 
@@ -34,6 +36,9 @@ class Settings(BaseSettings):
     )
     log_retention_days: int = Field(30, ge=1, le=36500, description="Days for which AidboxTaskLog is kept.")
     notify: bool = Field(True, description="Send hints between servers by NOTIFY; without, they look every second.")
+    callback_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Network that callbacks may go to although it is private, as in 10.0.0.0/8; several times."
+    )
     insecure: bool = Field(
         False, description="Let everybody call who can reach the server, as long as there are no keys."
     )
@@ -52,3 +57,14 @@ class Settings(BaseSettings):
     @classmethod
     def _several(cls, value: object) -> object:
         return [part for part in value.split(":") if part] if isinstance(value, str) else value
+
+    @field_validator("callback_networks", mode="before")
+    @classmethod
+    def _several_networks(cls, value: object) -> object:
+        return [part for part in value.split(",") if part] if isinstance(value, str) else value
+
+    @field_validator("callback_networks")
+    @classmethod
+    def _are_networks(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        networks(texts)
+        return texts

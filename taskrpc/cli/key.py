@@ -11,9 +11,10 @@ import typer
 from taskrpc.cli.database import say, with_database
 from taskrpc.cli.serve import read_settings
 from taskrpc.core.access import NAME_RULE, Role, digest_of, is_name, new_key
+from taskrpc.core.callback import shown_secret
 from taskrpc.core.timestamps import format_time
 from taskrpc.errors import TaskRpcError
-from taskrpc.store.keys import KeyRecord, add_key, list_keys, revoke_key
+from taskrpc.store.keys import KeyRecord, add_key, list_keys, read_callback_secret, revoke_key
 from taskrpc.store.migrate import migrate
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ def command(app: typer.Typer) -> None:
     """Enters the commands."""
     keys = typer.Typer(name="key", help="Make, list and revoke the keys with which clients may call.")
     app.add_typer(keys, no_args_is_help=True)
-    for part in (_create, _list, _revoke):
+    for part in (_create, _list, _revoke, _callback_secret):
         part(keys)
 
 
@@ -72,6 +73,13 @@ def _revoke(keys: typer.Typer) -> None:
         if not _in_database(database_url, data_dir, lambda connection: revoke_key(connection, name)):
             raise say(TaskRpcError("not-found", f"there is no key {name}"))
         typer.echo(f"revoked {name}")
+
+
+def _callback_secret(keys: typer.Typer) -> None:
+    @keys.command()
+    def callback_secret(database_url: DatabaseUrl = None, data_dir: DataDir = None) -> None:
+        """Show the secret that callbacks are signed with, for those who receive them."""
+        typer.echo(shown_secret(_in_database(database_url, data_dir, read_callback_secret)))
 
 
 def _line(record: KeyRecord) -> str:

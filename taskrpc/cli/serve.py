@@ -68,6 +68,10 @@ def command(app: typer.Typer) -> None:
         log_level: Annotated[str | None, _option("log_level")] = None,
         log_retention_days: Annotated[int | None, _option("log_retention_days")] = None,
         notify: Annotated[bool | None, _option("notify", "--notify/--no-notify")] = None,
+        callback_networks: Annotated[
+            list[str] | None,
+            _option("callback_networks", more=" The variable separates several by a comma."),
+        ] = None,
         insecure: Annotated[bool | None, _option("insecure", "--insecure/--no-insecure")] = None,
     ) -> None:
         """Run the service until SIGTERM or SIGINT. Any number of servers may share a database."""

@@ -54,14 +54,16 @@ class Methods(RuleMethods[Result]):
         label: str | None = None,
         execute_at: datetime | str | None = None,
         priority: int | None = None,
+        callback: Mapping[str, Any] | None = None,
     ) -> Result:
-        """Put a task into the queue.
+        """Put a task into the queue; `callback` is `{"url": …, "headers": {…}}`, where its outcome is posted to.
 
         Without an `id` one is made here, so that a create whose answer was lost can be repeated safely; with
         one, `task-already-exists` may also mean that an earlier attempt of this call got through.
         """
         arguments = {"definition": definition, "params": params, "id": id, "label": label}
-        return self._call("task/create-and-execute", **arguments, execute_at=execute_at, priority=priority)
+        further = {"execute_at": execute_at, "priority": priority, "callback": callback}
+        return self._call("task/create-and-execute", **arguments, **further)
 
     def status(self, id: str, *, include_settings: bool | None = None, include_log: bool | None = None) -> Result:
         """The task as it is now, with its `phase`; its log and settings if wanted."""
@@ -179,10 +181,11 @@ class Methods(RuleMethods[Result]):
         id: str | None = None,
         label: str | None = None,
         execute_at: datetime | str | None = None,
+        callback: Mapping[str, Any] | None = None,
     ) -> Result:
         """Begin a workflow; as `create_and_execute`."""
         arguments = {"definition": definition, "params": params, "id": id, "label": label}
-        return self._call("workflow/create-and-execute", **arguments, execute_at=execute_at)
+        return self._call("workflow/create-and-execute", **arguments, execute_at=execute_at, callback=callback)
 
     def workflow_status(
         self, id: str, *, include_activities: bool | None = None, include_decisions: bool | None = None

@@ -23,6 +23,7 @@ from taskrpc.errors import TaskRpcError, invalid_params, invalid_params_of
 WAIT: Final = "awf.task/wait"
 SUBSCRIBE: Final = "awf.task/subscribe"
 CLEAN_UP: Final = "awf.task/clean-up-activities"
+CALLBACK: Final = "awf.task/callback"
 
 Whole = Annotated[StrictInt, Field(ge=0)]
 Names = Annotated[list[StrictStr], Field(max_length=1000)]
@@ -131,14 +132,35 @@ class CleanUp(_Params):
     rules: Annotated[list[CleanUpRule], Field(min_length=1, max_length=100)]
 
 
-_PARAMS: Final[Mapping[str, type[_Params]]] = {WAIT: Wait, SUBSCRIBE: Subscribe, CLEAN_UP: CleanUp}
+class Callback(_Params):
+    """Params of `awf.task/callback`, which only the server makes."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_made_by_the_server(cls, params: object) -> object:
+        raise ValueError("callbacks are made by the server: give callback {url, headers} to what is to be told of")
+
+
+_PARAMS: Final[Mapping[str, type[_Params]]] = {
+    WAIT: Wait,
+    SUBSCRIBE: Subscribe,
+    CLEAN_UP: CleanUp,
+    CALLBACK: Callback,
+}
 BUILT_INS: Final = frozenset(_PARAMS)
 # They begin with their creation, so nothing can be put off.
 AT_ONCE: Final = frozenset({WAIT, SUBSCRIBE})
 _FIELDS: Final = frozenset({"description", "retention", "timeout"})
 # What a clean-up needs to go on soon when its server has died; it tells of itself every few seconds.
 _OWN_FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {
-    CLEAN_UP: {"inProgressTimeout": 15_000, "allowedRetryCount": 10, "retryDelay": 1000}
+    CLEAN_UP: {"inProgressTimeout": 15_000, "allowedRetryCount": 10, "retryDelay": 1000},
+    CALLBACK: {
+        "inProgressTimeout": 30_000,
+        "allowedRetryCount": 10,
+        "retryDelay": 5000,
+        "retryBackoff": {"factor": 2, "max": 3_600_000, "jitter": 0.2},
+        "retention": 604_800_000,
+    },
 }
 
 

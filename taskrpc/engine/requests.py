@@ -20,7 +20,8 @@ class TaskRequest(NamedTuple):
     """A task or a workflow to be created.
 
     Without an `id` the server names it, without a priority it has that of its definition. `parent_id` is the workflow
-    that starts it, `submission` what came with it over REST.
+    that starts it, `submission` what came with it over REST, `callback` where
+    its outcome is posted to.
     """
 
     definition: str
@@ -32,6 +33,7 @@ class TaskRequest(NamedTuple):
     requester: Mapping[str, object] | None = None
     parent_id: str | None = None
     submission: Submission | None = None
+    callback: Mapping[str, object] | None = None
 
 
 def json_text(value: object) -> str | None:
@@ -77,6 +79,7 @@ def new_task(request: TaskRequest, definition: Definition, call_id: str, path: s
         queue_gate=definition.queue_gate,
         parent_id=request.parent_id,
         submission=_submission(request, params),
+        callback=json_text(request.callback),
     )
 
 
@@ -107,6 +110,7 @@ def new_workflow(request: TaskRequest, definition: Definition, call_id: str, pat
         execute_at=request.execute_at,
         parent_id=request.parent_id,
         submission=_submission(request, params),
+        callback=json_text(request.callback),
     )
 
 

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from taskrpc.core.built_in import refuse_polls
+from taskrpc.core.callback import Target
 from taskrpc.core.definition import Label, Name, Priority, shown
 from taskrpc.core.ids import ID_RULE, is_id
 from taskrpc.core.lifecycle import OUTCOMES, STATUSES
@@ -203,6 +204,7 @@ class Create(Exact):
     label: Label | None = None
     execute_at: Time | None = Field(None, alias="executeAt")
     priority: Priority | None = None
+    callback: Target | None = None
 
 
 class StatusOf(Exact):
@@ -267,6 +269,7 @@ class CreateWorkflow(Exact):
     id: NewId | None = None
     label: Label | None = None
     execute_at: Time | None = Field(None, alias="executeAt")
+    callback: Target | None = None
 
 
 class StatusOfWorkflow(Exact):

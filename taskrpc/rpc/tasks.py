@@ -122,6 +122,7 @@ async def create_and_execute(services: Services, context: Context, params: p.Cre
             label=params.label,
             execute_at=params.execute_at,
             priority=params.priority,
+            callback=None if params.callback is None else params.callback.model_dump(),
         )
     )
     return _resource(row)

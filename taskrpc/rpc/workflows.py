@@ -17,6 +17,7 @@ async def create_and_execute(services: Services, context: Context, params: p.Cre
         id=params.id,
         label=params.label,
         execute_at=params.execute_at,
+        callback=None if params.callback is None else params.callback.model_dump(),
     )
     return {"resource": task_resource(await services.workflows.create(request))}
 

@@ -18,7 +18,8 @@ from taskrpc.store.statements import SQL
 class NewTask(NamedTuple):
     """One task to be created. `params` and `requester` are JSON texts; `rev` is the revision it was checked against.
 
-    `parent_id` is the workflow that starts it, `submission` a JSON text of what came with it over REST.
+    `parent_id` is the workflow that starts it, `submission` a JSON text of what came with it over REST,
+    `callback` one of where its outcome is posted to.
     """
 
     id: str
@@ -35,6 +36,7 @@ class NewTask(NamedTuple):
     queue_gate: str | None = None
     parent_id: str | None = None
     submission: str | None = None
+    callback: str | None = None
 
     @property
     def key(self) -> str:
@@ -95,6 +97,7 @@ def task_arrays(tasks: Sequence[NewTask]) -> list[object]:
         [len((t.params or "").encode()) for t in tasks],
         [t.parent_id for t in tasks],
         [t.submission for t in tasks],
+        [t.callback for t in tasks],
     ]
     nothing = [None] * len(tasks)
     return [None if column == nothing else column for column in columns]

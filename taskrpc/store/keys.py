@@ -49,6 +49,12 @@ async def revoke_key(connection: asyncpg.Connection, name: str) -> bool:
     return await _changed(connection, await connection.fetch(SQL["revoke_key"], name))
 
 
+async def read_callback_secret(connection: asyncpg.Connection) -> bytes:
+    """What callbacks are signed with."""
+    secret: bytes = await connection.fetchval(SQL["callback_secret"])
+    return secret
+
+
 async def _changed(connection: asyncpg.Connection, rows: list[Record]) -> bool:
     if rows:
         await connection.fetch(SQL["tell_of_keys"], CHANNEL)

@@ -26,6 +26,7 @@ class NewWorkflow:
     execute_at: datetime | None = None
     parent_id: str | None = None
     submission: str | None = None
+    callback: str | None = None
 
     @property
     def key(self) -> str:
@@ -52,6 +53,7 @@ def workflow_arrays(workflows: Sequence[NewWorkflow]) -> list[object]:
         [w.params for w in workflows],
         [len((w.params or "").encode()) for w in workflows],
         [w.submission for w in workflows],
+        [w.callback for w in workflows],
     ]
 
 

@@ -42,6 +42,7 @@ def create(params: Sequence[str]) -> list[Any]:
         [len(text) for text in params],
         nothing,
         nothing,
+        nothing,
     ]
 
 

@@ -31,6 +31,12 @@ async def test_a_key_is_made_used_listed_and_revoked(database_url: str, serve: S
     assert (await run("key", "revoke", "worker-1", "--database-url", database_url)).out == "revoked worker-1\n"
 
 
+async def test_the_secret_of_callbacks_is_shown(database_url: str) -> None:
+    first, again = [await run("key", "callback-secret", "--database-url", database_url) for _ in range(2)]
+    assert first.out.startswith("whsec_")
+    assert first.out == again.out
+
+
 async def test_a_name_that_is_taken_or_cannot_be_is_refused(database_url: str) -> None:
     await run("key", "create", "ops", "--role", "admin", "--database-url", database_url)
     again = await run("key", "create", "ops", "--role", "user", "--database-url", database_url)

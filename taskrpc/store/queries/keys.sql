@@ -16,3 +16,7 @@ delete from taskrpc.access_key where name = $1 returning name;
 -- name: tell_of_keys
 -- Has all servers look at the keys now. $1 the channel.
 select pg_notify($1, '{"keys":true}');
+
+-- name: callback_secret
+-- What callbacks are signed with.
+select secret from taskrpc.callback_secret;

@@ -6,26 +6,26 @@
 -- An element is left out when its id is taken, or when its definition has a newer revision than $4 says.
 -- Arrays: $1 ids, $2 ids of the first decisions, $3 names, $4 revisions, $5 labels, $6 requesters, $7 workflows that they
 -- belong to, $8 ranks, $9 executeAt, $10 ids of the calls, $11 params, $12 bytes, $13 what came
--- with it over REST.
+-- with it over REST, $14 where its outcome is posted to.
 -- Edges: created -create-> ready. Workflow edges: created -create-> created, created -create-> in-progress.
 with x as materialized (
     select * from unnest(
         $1::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[],
-        $9::timestamptz[], $10::text[], $11::text[], $12::int[], $13::text[]
-    ) as x(id, name, rev, label, requester, parent_id, rank, execute_at, call_id, params, bytes, submission)
+        $9::timestamptz[], $10::text[], $11::text[], $12::int[], $13::text[], $14::text[]
+    ) as x(id, name, rev, label, requester, parent_id, rank, execute_at, call_id, params, bytes, submission, callback)
 ), first as materialized (
     select jsonb_object($1::text[], $2::text[]) as decisions
 ), created as (
     insert into taskrpc.task (
         id, kind, name, rev, label, requester, parent_id, open_in, rank, execute_at, create_id, params, bytes, status,
-        wake_at, drop_at, submission, created_at, updated_at
+        wake_at, drop_at, submission, callback, created_at, updated_at
     )
     select x.id, 'workflow', x.name, x.rev, x.label, x.requester::json, x.parent_id, x.parent_id, x.rank, x.execute_at,
         x.call_id, x.params::json, x.bytes,
         case when later then 'created' else 'in-progress' end,
         case when later then x.execute_at end,
         taskrpc.now() + taskrpc.ms(d.timeout),
-        x.submission::json, taskrpc.now(), taskrpc.now()
+        x.submission::json, x.callback::json, taskrpc.now(), taskrpc.now()
     from x join taskrpc.definition d on d.rev = x.rev
     cross join lateral (select coalesce(x.execute_at > taskrpc.now(), false) as later) l
     where not exists (select from taskrpc.definition newer where newer.name = x.name and newer.rev > x.rev)
