@@ -146,6 +146,7 @@ async def test_bad_params_are_refused_without_carrying_out_anything(calls: Calls
     assert (answer.type, calls.noted) == ("invalid-params", [])
 
 
+@pytest.mark.usefixtures("table")
 async def test_a_batch_ends_when_its_answers_have_become_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("taskrpc.rpc.batch.MOST_ANSWERED_BYTES", 100)
 
