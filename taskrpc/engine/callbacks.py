@@ -63,7 +63,7 @@ class Callbacks:
         room = MOST_AT_ONCE - len(self._under_way)
         if room <= 0 or not await self._claims.find_ready([_QUEUE]):
             return LOOK_SECONDS
-        rows, more = await self._claims.claim([_QUEUE], room, start=True)
+        rows, more = await self._claims.claim([_QUEUE], room, start=True, thorough=True)
         for row in rows:
             task = asyncio.ensure_future(self._carry_out(row))
             self._under_way.add(task)
