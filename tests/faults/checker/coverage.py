@@ -1,0 +1,65 @@
+"""Rule 10: a run that met nothing proves nothing; these are the things that it has to have seen."""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from typing import Final
+
+from tests.faults.checker.creates import account
+from tests.faults.checker.violation import Violation
+from tests.faults.history import History, Window
+
+
+def check_coverage(history: History) -> Iterator[Violation]:
+    """Rule 10, for runs that were made to see everything."""
+    if history.run.get("complete"):
+        yield from (
+            Violation(10, "run", f"it did not see {what}") for what, count in seen(history).items() if not count
+        )
+
+
+def seen(history: History) -> Mapping[str, int]:
+    """How often each of the things was seen. A fault amid a step of a flow is to be added with flows."""
+    return {what: count(history) for what, count in _WHAT.items()}
+
+
+def _stale(history: History) -> int:
+    return sum(operation.error_type == "stale-exec-id" for operation in history.operations)
+
+
+def _logged(what: str) -> Callable[[History], int]:
+    return lambda history: sum(step.what == what for step in history.transitions)
+
+
+def _recovered(history: History) -> int:
+    return len(account(history).recovered)
+
+
+def _during_long_polls(history: History) -> int:
+    return _hit(
+        history,
+        [(each.invoked, each.completed) for each in history.operations if each.name == "task/long-poll"],
+    )
+
+
+def _during_decisions(history: History) -> int:
+    windows = []
+    for subject, resource in history.resources.items():
+        steps = history.of_subject.get(subject, [])
+        if "workflow-definition" in resource:
+            windows += [(a.at, b.at) for a, b in pairwise(steps) if a.after == "in-progress"]
+    return _hit(history, windows)
+
+
+def _hit(history: History, windows: list[Window]) -> int:
+    """In how many of these spans of time a fault began."""
+    return sum(any(begin < fault.began < end for fault in history.faults) for begin, end in windows)
+
+
+_WHAT: Final[Mapping[str, Callable[[History], int]]] = {
+    "a stale execId refused": _stale,
+    "a requested-timeout": _logged("requested-timeout"),
+    "an in-progress-timeout": _logged("in-progress-timeout"),
+    "a create without an answer that had happened": _recovered,
+    "a fault amid a long poll": _during_long_polls,
+    "a fault amid a decision": _during_decisions,
+}

@@ -1,0 +1,99 @@
+"""Rule 6: nothing happens before its time, and nothing much later; and no generation has more attempts than allowed.
+
+The log tells both the beginning of a time and its end, by the database's clock. While something was disturbed, and
+for as long as a whole timeout after it, being late is not counted: after an outage everything gets its time anew.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from taskrpc.core.definition import DefinitionSpec
+from tests.faults.checker.violation import Violation
+from tests.faults.history import WORKFLOW, History, Transition
+
+LATE_SECONDS: Final = 2.0
+_EARLY_SECONDS: Final = 0.002  # times in answers and in the log are of one clock, but of two statements
+
+
+class _Deadline(NamedTuple):
+    what: str
+    at: float
+    since: float
+
+
+def check_timing(history: History) -> Iterator[Violation]:
+    """Rule 6."""
+    wanted = _wanted(history)
+    for subject, transitions in history.of_subject.items():
+        resource = history.resources.get(subject)
+        if resource is None or resource["resourceType"] == WORKFLOW:
+            continue
+        spec = history.spec(resource)
+        yield from _times(history, spec, wanted, transitions)
+        yield from _attempts(spec.allowedRetryCount, transitions)
+
+
+def _wanted(history: History) -> dict[str, float]:
+    """When clients wanted tasks to be due, on the recorder's clock."""
+    offset: float = history.run["at"] - history.run["wall"]
+    return {
+        operation.params["id"]: datetime.fromisoformat(operation.params["executeAt"]).timestamp() + offset
+        for operation in history.operations
+        if "executeAt" in operation.params and "id" in operation.params
+    }
+
+
+def _times(
+    history: History, spec: DefinitionSpec, wanted: Mapping[str, float], transitions: list[Transition]
+) -> Iterator[Violation]:
+    deadline: _Deadline | None = None
+    stopping = False
+    for step in transitions:
+        if deadline is not None:
+            yield from _judged(history, step, deadline)
+        stopping = step.what == "stop" or (stopping and step.what != "retry")
+        if not (step.what == "feedback" or (stopping and step.before == step.after)):
+            deadline = _next_deadline(spec, wanted, step)
+
+
+def _next_deadline(spec: DefinitionSpec, wanted: Mapping[str, float], step: Transition) -> _Deadline | None:
+    if step.after == "requested":
+        return _Deadline("requested-timeout", step.at + spec.requestedToStartTimeout / 1000, step.at)
+    if step.after == "in-progress":
+        return _Deadline("in-progress-timeout", step.at + spec.inProgressTimeout / 1000, step.at)
+    if step.after == "waiting" and step.what == "create":
+        return _Deadline("due", wanted.get(step.subject, step.at), step.at)
+    if step.after == "waiting" and spec.retryBackoff.factor == 1 and not spec.retryBackoff.jitter:
+        return _Deadline("due", step.at + spec.retryDelay / 1000, step.at)
+    return None
+
+
+def _judged(history: History, step: Transition, deadline: _Deadline) -> Iterator[Violation]:
+    """Time acted too early, or too late; or something else happened long after time should have acted."""
+    early = deadline.at - step.at
+    if step.what == deadline.what and early > _EARLY_SECONDS:
+        yield Violation(6, step.subject, f"{step.what} came {early:.3f} s early")
+    late = step.at - _put_off(history, deadline, step.at)
+    if late > LATE_SECONDS:
+        yield Violation(6, step.subject, f"{deadline.what} was {late:.3f} s overdue when {step.what} came")
+
+
+def _put_off(history: History, deadline: _Deadline, until: float) -> float:
+    """The deadline with the disturbances between its beginning and its end taken into account."""
+    allowance = deadline.at - deadline.since if deadline.what != "due" else 0.0
+    since = deadline.since if deadline.what != "due" else deadline.at - LATE_SECONDS
+    return max([deadline.at, *(end + allowance for _, end in history.disturbed(since, until, LATE_SECONDS))])
+
+
+def _attempts(allowed: int, transitions: list[Transition]) -> Iterator[Violation]:
+    attempts = 0
+    for step in transitions:
+        if step.what == "retry":
+            attempts = 0
+        elif step.what == "release" and step.before == "in-progress" and step.after == "ready":
+            attempts -= 1
+        elif step.after == "in-progress" != step.before:
+            attempts += 1
+            if attempts > allowed:
+                yield Violation(6, step.subject, f"attempt {attempts}, where {allowed} are allowed")

@@ -1,0 +1,248 @@
+"""The history of a run: what clients asked and heard, what was done to the parties, what the log tells; in JSON lines.
+
+Each line has a `kind`:
+
+    run         what the run is: seed, definitions, `wall`: the wall clock's seconds when `at` was read; `complete`
+    invoke      a call is sent: op, client, server, method, params
+    ok          its answer: op, answer
+    fail        its refusal: op, error; it has not taken effect
+    info        it got no answer: it may have happened, or may yet
+    fault       something is done to a party: number, fault, target
+    healed      and is over, the party answers again: number
+    stall       the recorder itself did not get the processor: since
+    mark        a point in time by its name: faults-over, drained
+    transition  one resource of AidboxTaskLog
+    resource    a task, decision or workflow as it is at the end
+
+`at` is in seconds of the machine's monotonic clock, which all processes of the machine share, and libfaketime leaves
+alone. A process that is killed leaves a last line that is cut off; whatever it invoked is `info`.
+"""
+
+import bisect
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from math import inf
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from taskrpc.core.definition import DefinitionSpec
+
+Record = dict[str, Any]
+Window = tuple[float, float]
+End = Literal["ok", "fail", "info"]
+
+# Errors that say that a call may have happened, or may yet.
+OPEN_ENDED: Final = frozenset({"outcome-unknown", "internal-error"})
+WORKFLOW: Final = "AidboxWorkflow"
+
+
+@dataclass(slots=True)
+class Operation:
+    """One call. `heard` is its result (ok), its error (fail, or an error that leaves it open), or nothing."""
+
+    op: str
+    client: str
+    server: str
+    method: str
+    params: Record
+    invoked: float
+    completed: float = inf
+    end: End = "info"
+    heard: Any = None
+
+    @property
+    def name(self) -> str:
+        """The method without its prefix."""
+        return self.method.removeprefix("awf.")
+
+    @property
+    def error_type(self) -> str | None:
+        return self.heard["type"] if self.end != "ok" and isinstance(self.heard, dict) else None
+
+    def handed_out(self) -> list[Record]:
+        """The tasks that its answer gave to the client."""
+        return list(self.heard.get("resources", ())) if self.end == "ok" else []
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One row of the log, `at` on the recorder's clock: when its transaction began."""
+
+    subject: str
+    seq: int
+    kind: str
+    action: str
+    before: str | None
+    after: str | None
+    exec_id: str | None
+    at: float
+
+    @property
+    def what(self) -> str:
+        """What happened, as the tables of edges name it."""
+        name = self.action.rpartition("/")[2]
+        return "create" if name == "create-and-execute" else name
+
+
+@dataclass(slots=True)
+class Fault:
+    """Something that was done to a party. `healed` is when it had come back."""
+
+    number: int
+    name: str
+    target: str
+    began: float
+    healed: float = inf
+
+
+@dataclass
+class History:
+    """A whole run, in the order of time."""
+
+    run: Record = field(default_factory=dict)
+    operations: list[Operation] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    stalls: list[Window] = field(default_factory=list)
+    marks: dict[str, float] = field(default_factory=dict)
+    transitions: list[Transition] = field(default_factory=list)
+    listed: list[Record] = field(default_factory=list)
+
+    @cached_property
+    def resources(self) -> dict[str, Record]:
+        """What is there at the end, by id."""
+        return {resource["id"]: resource for resource in self.listed}
+
+    @cached_property
+    def of_subject(self) -> dict[str, list[Transition]]:
+        """The transitions of each task and workflow, in their order."""
+        groups: defaultdict[str, list[Transition]] = defaultdict(list)
+        for transition in self.transitions:
+            groups[transition.subject].append(transition)
+        return dict(groups)
+
+    @cached_property
+    def _specs(self) -> dict[str, DefinitionSpec]:
+        return {name: DefinitionSpec.model_validate(fields) for name, fields in self.run.get("definitions", {}).items()}
+
+    def spec(self, resource: Record) -> DefinitionSpec:
+        """The definition that times a task, decision or workflow."""
+        is_flow = "workflow-definition" in resource or resource["resourceType"] == WORKFLOW
+        name: str = resource.get("workflow-definition") or resource["definition"]
+        return self._specs.get(name) or (DefinitionSpec(kind="workflow") if is_flow else DefinitionSpec())
+
+    @cached_property
+    def disturbances(self) -> list[Window]:
+        """When anything was disturbed, merged and in order."""
+        windows = sorted([(fault.began, fault.healed) for fault in self.faults] + self.stalls)
+        merged: list[Window] = []
+        for begin, end in windows:
+            if merged and begin <= merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+            else:
+                merged.append((begin, end))
+        return merged
+
+    def disturbed(self, begin: float, end: float, grace: float = 0.0) -> list[Window]:
+        """The disturbances that touch a span of time, each counted as `grace` seconds longer."""
+        ends = [window[1] for window in self.disturbances]
+        found = []
+        for since, until in self.disturbances[bisect.bisect_left(ends, begin - grace) :]:
+            if since > end:
+                break
+            found.append((since, until + grace))
+        return found
+
+
+def read_history(place: Path) -> History:
+    """The history in a directory of `*.jsonl` files, or in one such file. Raises ValueError for one that has no run."""
+    files = sorted(place.glob("*.jsonl")) if place.is_dir() else [place]
+    history = history_of(record for file in files for record in _records(file))
+    if not history.run:
+        raise ValueError(f"{place} holds no history: there is no line of kind run")
+    return history
+
+
+def _records(file: Path) -> Iterator[Record]:
+    with file.open() as lines:
+        for line in lines:
+            if line.endswith("\n"):  # else its writer was killed while it wrote
+                yield json.loads(line)
+
+
+def history_of(records: Iterable[Record]) -> History:
+    """The history that records tell, in whatever order they come."""
+    history, by_op, by_number, logged = History(), dict[str, Operation](), dict[int, Fault](), list[Record]()
+    completions: list[Record] = []
+    healings: list[Record] = []
+    for record in records:
+        match record["kind"]:
+            case "run":
+                history.run = record
+            case "invoke":
+                by_op[record["op"]] = _invoked(record)
+            case "ok" | "fail" | "info":
+                completions.append(record)
+            case "fault":
+                number = record["number"]
+                by_number[number] = Fault(number, record["fault"], record["target"], record["at"])
+            case "healed":
+                healings.append(record)
+            case "stall":
+                history.stalls.append((record["since"], record["at"]))
+            case "mark":
+                history.marks[record["name"]] = record["at"]
+            case "transition":
+                logged.append(record["resource"])
+            case "resource":
+                history.listed.append(record["resource"])
+    for record in completions:
+        _complete(by_op[record["op"]], record)
+    for record in healings:
+        by_number[record["number"]].healed = record["at"]
+    history.operations = sorted(by_op.values(), key=lambda operation: operation.invoked)
+    history.faults = sorted(by_number.values(), key=lambda fault: fault.began)
+    history.transitions = _transitions(logged, history.run)
+    return history
+
+
+def _invoked(record: Record) -> Operation:
+    return Operation(
+        op=record["op"],
+        client=record["client"],
+        server=record["server"],
+        method=record["method"],
+        params=record["params"],
+        invoked=record["at"],
+    )
+
+
+def _complete(operation: Operation, record: Record) -> None:
+    operation.end = record["kind"]
+    operation.heard = record.get("answer") if record["kind"] == "ok" else record.get("error")
+    if record["kind"] != "info":
+        operation.completed = record["at"]
+
+
+def _transitions(logged: Sequence[Record], run: Record) -> list[Transition]:
+    """In the order in which they were written: who was let in by another's commit writes later, whatever clocks say."""
+    offset = run.get("at", 0.0) - run.get("wall", 0.0)
+    found = []
+    for resource in logged:
+        subject = resource["subject"]
+        found.append(
+            Transition(
+                subject=subject["id"],
+                seq=int(resource["id"].rpartition(".")[2]),
+                kind=subject["resourceType"],
+                action=resource["action"],
+                before=resource.get("status-before"),
+                after=resource.get("status-after"),
+                exec_id=resource["action-params"].get("execId"),
+                at=datetime.fromisoformat(resource["meta"]["createdAt"]).timestamp() + offset,
+            )
+        )
+    return sorted(found, key=lambda transition: transition.seq)
