@@ -38,6 +38,8 @@ End = Literal["ok", "fail", "info"]
 # Errors that say that a call may have happened, or may yet.
 OPEN_ENDED: Final = frozenset({"outcome-unknown", "internal-error"})
 WORKFLOW: Final = "AidboxWorkflow"
+# Faults that leave the other servers and the database alone: nothing may be late because of them.
+LOCAL: Final = frozenset({"kill-server", "restart-server", "kill-executors", "freeze-executors"})
 
 
 @dataclass(slots=True)
@@ -137,24 +139,34 @@ class History:
     @cached_property
     def disturbances(self) -> list[Window]:
         """When anything was disturbed, merged and in order."""
-        windows = sorted([(fault.began, fault.healed) for fault in self.faults] + self.stalls)
-        merged: list[Window] = []
-        for begin, end in windows:
-            if merged and begin <= merged[-1][1]:
-                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-            else:
-                merged.append((begin, end))
-        return merged
+        return _merged([*((fault.began, fault.healed) for fault in self.faults), *self.stalls])
 
-    def disturbed(self, begin: float, end: float, grace: float = 0.0) -> list[Window]:
-        """The disturbances that touch a span of time, each counted as `grace` seconds longer."""
-        ends = [window[1] for window in self.disturbances]
-        found = []
-        for since, until in self.disturbances[bisect.bisect_left(ends, begin - grace) :]:
-            if since > end:
-                break
-            found.append((since, until + grace))
-        return found
+    @cached_property
+    def outages(self) -> list[Window]:
+        """When something was disturbed that all servers share, or the whole machine; merged and in order."""
+        shared = [(fault.began, fault.healed) for fault in self.faults if fault.name not in LOCAL]
+        return _merged([*shared, *self.stalls])
+
+
+def _merged(windows: Sequence[Window]) -> list[Window]:
+    merged: list[Window] = []
+    for begin, end in sorted(windows):
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((begin, end))
+    return merged
+
+
+def touching(windows: Sequence[Window], begin: float, end: float, grace: float = 0.0) -> list[Window]:
+    """Those of some merged windows that touch a span of time, each counted as `grace` seconds longer."""
+    first = bisect.bisect_left(windows, begin - grace, key=lambda window: window[1])
+    found = []
+    for since, until in windows[first:]:
+        if since > end:
+            break
+        found.append((since, until + grace))
+    return found
 
 
 def read_history(place: Path) -> History:

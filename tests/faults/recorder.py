@@ -48,7 +48,7 @@ class RecordedClient:
 
     def __init__(self, recorder: Recorder, client: str, server: str, url: str) -> None:
         self._recorder = recorder
-        self.client = client
+        self._client = client
         self._server = server
         self._url = url
         self._wire: Wire | None = None
@@ -56,8 +56,8 @@ class RecordedClient:
 
     async def call(self, method: str, **params: Any) -> Reply | None:
         """One attempt; None when nobody knows what became of it, or when the server could not be reached."""
-        op = f"{self.client}:{next(self._numbers)}"
-        shown = {"client": self.client, "server": self._server, "method": method, "params": params}
+        op = f"{self._client}@{self._server}:{next(self._numbers)}"
+        shown = {"client": self._client, "server": self._server, "method": method, "params": params}
         self._recorder.write("invoke", op=op, **shown)
         if not await self._connect():
             self._recorder.write("fail", op=op, error={"type": "not-connected"})

@@ -23,17 +23,39 @@ KILL: Final = signal.SIGKILL
 class Postgres:
     """Stopped or killed and started again it keeps its data and its URL."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, **settings: str) -> None:
         self._data_dir = data_dir
-        self._embedded = EmbeddedPostgres(data_dir, settings={"fsync": "off"})
+        self._embedded = EmbeddedPostgres(data_dir, settings={"fsync": "off", **settings})
 
     @property
     def url(self) -> str:
         return self._embedded.url
 
+    @property
+    def socket(self) -> Path:
+        """Where it takes connections."""
+        home = find_home(self._data_dir)
+        assert home is not None
+        return home.socket_dir / ".s.PGSQL.5432"
+
     async def start(self) -> None:
         """Starts it, for the first time or again; it takes connections when this returns."""
         await self._embedded.start()
+
+    async def revive(self, seconds: float = 5.0) -> None:
+        """Gives it time to come back by itself, and starts it again if it does not."""
+
+        async def answers() -> bool:
+            with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                async with connected(self.url):
+                    return True
+            return False
+
+        try:
+            await until(answers, seconds)
+        except TimeoutError:
+            await self._embedded.stop()
+            await self._embedded.start()
 
     async def stop(self, number: signal.Signals = FAST) -> None:
         """Stops it in one of its own ways (FAST, IMMEDIATE), or kills its first process (KILL)."""

@@ -60,10 +60,10 @@ class ServerProcess:
         self.url = ""
 
     @classmethod
-    async def spawn(cls, log: Path, *arguments: str) -> "ServerProcess":
-        """Starts a process on a free port, which writes its log to a file; it is not ready yet."""
-        with log.open("wb") as stderr:
-            return cls(await _spawn("serve", "--port", "0", *arguments, stderr=stderr), log)
+    async def spawn(cls, log: Path, *arguments: str, **environment: str) -> "ServerProcess":
+        """Starts a process on a free port, which appends its log to a file; it is not ready yet."""
+        with log.open("ab") as stderr:
+            return cls(await _spawn("serve", "--port", "0", *arguments, stderr=stderr, **environment), log)
 
     async def ready(self, seconds: float = DEADLINE_SECONDS) -> "ServerProcess":
         """Waits until the server says that it is ready, and keeps its URL."""

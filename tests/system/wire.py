@@ -66,7 +66,8 @@ class Wire:
     def hang_up(self) -> None:
         """Breaks the connection as a killed client does: at once, with a reset."""
         connection: socket.socket = self._writer.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
+        with contextlib.suppress(OSError):  # the other end was quicker
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_CLOSE)
         self._writer.transport.abort()
 
     async def close(self) -> None:

@@ -21,7 +21,7 @@ from tests.faults.checker.task_model import (
     view_of,
 )
 from tests.faults.checker.violation import Violation
-from tests.faults.history import WORKFLOW, History, Operation, Record
+from tests.faults.history import WORKFLOW, History, Operation, Record, touching
 
 MOST_STATES: Final = 200_000
 _CALLS: Final = frozenset(
@@ -36,8 +36,9 @@ def check_linearizability(history: History) -> Iterator[Violation]:
     for task_id, resource in history.resources.items():
         if resource["resourceType"] == WORKFLOW:
             continue
-        rules = _rules(history, resource)
         found = steps.get(task_id, [])
+        made_elsewhere = not any(step.name == "create" for step in found)
+        rules = _rules(history, resource)._replace(made_elsewhere=made_elsewhere)
         last = max((step.completed for step in found if step.completed < inf), default=0.0)
         final = Step("read", last, inf, "the end", answer=view_of(resource))
         verdict = linearizable([*found, final], rules)
@@ -70,7 +71,7 @@ def _steps(history: History, operation: Operation) -> Iterator[tuple[str, Step]]
         )
     if operation.end == "fail" and operation.error_type not in REFUSALS:
         return
-    task_id = operation.params.get("id")
+    task_id = operation.params.get("id") or _named_by_the_server(operation)
     if task_id is None:
         return
     if operation.name in ("task/status", "task/result") and operation.end != "info":
@@ -80,6 +81,11 @@ def _steps(history: History, operation: Operation) -> Iterator[tuple[str, Step]]
         yield from ((task_id, step) for step in _creating(operation))
     elif operation.name in _CALLS:
         yield from ((task_id, step) for step in _calling(history, operation))
+
+
+def _named_by_the_server(operation: Operation) -> str | None:
+    named = operation.end == "ok" and operation.name == "task/create-and-execute"
+    return operation.heard["resource"]["id"] if named else None
 
 
 def _creating(operation: Operation) -> Iterator[Step]:
@@ -111,7 +117,7 @@ def _calling(history: History, operation: Operation) -> Iterator[Step]:
     if operation.end == "info":
         yield step._replace(is_open=True, completed=inf)
         return
-    if history.disturbed(operation.invoked, operation.completed, grace=_DATABASE_GRACE_SECONDS):
+    if touching(history.disturbances, operation.invoked, operation.completed, _DATABASE_GRACE_SECONDS):
         # The server repeats what broke in its commit; once another call came between, it is judged anew.
         yield step._replace(is_open=True, completed=inf)
     if operation.end == "fail":

@@ -65,11 +65,13 @@ class Step(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What a definition and the task's place say: attempts in all, a `timeout`, made and ended by a workflow."""
+    """What a definition and the task's place say: attempts in all; whether it has a `timeout`, may be ended by a
+    workflow, and was made by somebody else than a client that knew its id."""
 
     allowed: int
     drops: bool = False
     in_workflow: bool = False
+    made_elsewhere: bool = False
 
 
 def view_of(resource: dict[str, Any], stop_requested: bool | None = None) -> View:
@@ -200,8 +202,9 @@ def by_itself(state: State, rules: Rules) -> Iterator[State]:
     forgotten = {"call": None, "call_id": None}
     match state.status:
         case "created":
-            if rules.in_workflow:
+            if rules.made_elsewhere:
                 yield _moved(state, "create", "ready")
+                yield _moved(state, "create", "waiting")
         case "waiting":
             yield _moved(state, "due", "ready")
         case "ready":

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from taskrpc.core.definition import DefinitionSpec
 from tests.faults.checker.violation import Violation
-from tests.faults.history import WORKFLOW, History, Transition
+from tests.faults.history import WORKFLOW, History, Transition, touching
 
 LATE_SECONDS: Final = 2.0
 _EARLY_SECONDS: Final = 0.002  # times in answers and in the log are of one clock, but of two statements
@@ -83,7 +83,7 @@ def _put_off(history: History, deadline: _Deadline, until: float) -> float:
     """The deadline with the disturbances between its beginning and its end taken into account."""
     allowance = deadline.at - deadline.since if deadline.what != "due" else 0.0
     since = deadline.since if deadline.what != "due" else deadline.at - LATE_SECONDS
-    return max([deadline.at, *(end + allowance for _, end in history.disturbed(since, until, LATE_SECONDS))])
+    return max([deadline.at, *(end + allowance for _, end in touching(history.outages, since, until, LATE_SECONDS))])
 
 
 def _attempts(allowed: int, transitions: list[Transition]) -> Iterator[Violation]:

@@ -8,6 +8,7 @@ from taskrpc.core.lifecycle import EDGES, WORKFLOW_EDGES
 from tests.faults.checker.violation import Violation
 from tests.faults.history import WORKFLOW, History, Operation, Record, Transition
 
+_KINDS: Final = ("AidboxTask", WORKFLOW)
 # These answer what happened before, when they are repeated.
 _MAY_REPEAT: Final = frozenset(
     f"task/{name}" for name in ("start", "success", "fail", "release", "feedback", "cancel", "stop", "retry")
@@ -47,8 +48,8 @@ def _agrees(resource: Record, transitions: list[Transition]) -> Iterator[Violati
 def _shown(operation: Operation) -> list[Record]:
     if operation.end != "ok":
         return []
-    own = operation.heard.get("resource")
-    return [*operation.handed_out(), *([own] if own is not None else [])]
+    own = operation.heard.get("resource", {})
+    return [*operation.handed_out(), *([own] if own.get("resourceType") in _KINDS else [])]
 
 
 def _sightings(history: History) -> Iterator[Violation]:

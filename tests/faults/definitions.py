@@ -1,0 +1,24 @@
+"""The definitions of the workload. All times are short, so that two minutes see what takes hours elsewhere; the
+longest is 10 s."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tests.faults.flows import FLOW, POISONED, STEP
+
+PLAIN: Final = "faults/plain"
+LIMITED: Final = "faults/limited"
+KEYED: Final = "faults/keyed"
+
+_TIMES: Final = {"requestedToStartTimeout": 2000, "inProgressTimeout": 3000, "retryDelay": 300}
+
+DEFINITIONS: Final[Mapping[str, Mapping[str, Any]]] = {
+    PLAIN: {**_TIMES, "allowedRetryCount": 4},
+    LIMITED: {**_TIMES, "allowedRetryCount": 4, "concurrencyLimit": 4},
+    KEYED: {**_TIMES, "allowedRetryCount": 4, "concurrencyLimit": 1, "concurrencyPath": ["params", "key"]},
+    FLOW: {**_TIMES, "kind": "workflow", "allowedRetryCount": 50},
+    STEP: {**_TIMES, "allowedRetryCount": 50},
+    POISONED: {**_TIMES, "allowedRetryCount": 2},
+}
+TASKS: Final = (PLAIN, LIMITED, KEYED)
+KEYS: Final = ("a", "b", "c")

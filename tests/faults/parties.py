@@ -1,0 +1,47 @@
+"""Clients of the workload: each talks to one server at a time, and goes to another when nobody answers."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any, Final
+
+from tests.faults.recorder import RecordedClient, Recorder
+from tests.services import Reply
+
+FOR_NOW: Final = frozenset({"unavailable", "outcome-unknown", "internal-error", "queue-limit-reached"})
+_PAUSES: Final = (0.02, 0.3)
+
+Address = tuple[str, str]  # a server's name and the URL of its link
+
+
+class Party:
+    """A client with chances that are reproducible, and a choice of servers."""
+
+    def __init__(self, recorder: Recorder, name: str, servers: Sequence[Address], seed: str) -> None:
+        self.name = name
+        self.chance = random.Random(f"{seed}/{name}")
+        self._clients = [RecordedClient(recorder, name, server, url) for server, url in servers]
+        self._client = self.chance.choice(self._clients)
+
+    def happens(self, probability: float) -> bool:
+        return self.chance.random() < probability
+
+    async def call(self, method: str, **params: Any) -> Reply | None:
+        """One attempt; without an answer the next one goes, after a moment, perhaps to another server."""
+        reply = await self._client.call(method, **params)
+        if reply is None or reply.status in (503, 504, 500):
+            self._client = self.chance.choice(self._clients)
+            await asyncio.sleep(self.chance.uniform(*_PAUSES))
+        return reply
+
+    async def insist(self, method: str, *, attempts: int = 1000, **params: Any) -> Reply | None:
+        """Repeats a call, with the same params, until it is answered for good; None when the attempts are used up."""
+        for _ in range(attempts):
+            reply = await self.call(method, **params)
+            if reply is not None and (reply.status == 200 or reply.error["type"] not in FOR_NOW):
+                return reply
+        return None
+
+    def hang_up(self) -> None:
+        """Breaks the connection, as one who dies."""
+        self._client.hang_up()

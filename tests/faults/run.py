@@ -1,0 +1,100 @@
+"""One run: the world is opened, works, is maltreated, comes to rest, and is read. What remains is its history."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from tests.faults.checker.liveness import ANSWER_SECONDS, DRAIN_SECONDS, PROBE
+from tests.faults.collector import collect, drained
+from tests.faults.definitions import DEFINITIONS
+from tests.faults.nemesis import Nemesis
+from tests.faults.parties import Party
+from tests.faults.plan import NAMES, planned
+from tests.faults.recorder import RecordedClient, Recorder
+from tests.faults.workload import define, run_workload
+from tests.faults.world import World, opened
+
+Progress = Callable[[str], None]
+_PROBE_PAUSE_SECONDS: Final = 0.2
+# Stuck is what takes longer; the checker says so. Waiting on tells whether it would have come at all.
+_PATIENCE_SECONDS: Final = 2 * DRAIN_SECONDS
+
+
+async def run(
+    directory: Path, minutes: float, seed: str, wanted: Collection[str] = NAMES, say: Progress = lambda _: None
+) -> Mapping[str, str]:
+    """Makes a history in `directory`; answers the faults that were not possible, with the reasons.
+
+    `say` is told of each phase and of each fault.
+    """
+    recorder = Recorder(directory / "run.jsonl")
+    say("starting PostgreSQL and the servers")
+    try:
+        async with opened(directory, seed) as (world, skipped):
+            recorder.write("run", **_head(world, minutes, seed, wanted))
+            possible = set(wanted) - skipped.keys()
+            await _maltreat(world, recorder, minutes * 60, seed, possible, say)
+            await _come_to_rest(world, recorder, say)
+            say("reading what is there")
+            await collect(world.servers[0].url, recorder)
+    finally:
+        recorder.close()
+    return skipped
+
+
+def _head(world: World, minutes: float, seed: str, wanted: Collection[str]) -> dict[str, Any]:
+    complete = set(wanted) == set(NAMES) and minutes >= 2
+    names = [server.name for server in world.servers]
+    run_is = {"minutes": minutes, "seed": seed, "nemesis": sorted(wanted), "complete": complete, "servers": names}
+    return {**run_is, "wall": time.time(), "definitions": DEFINITIONS}
+
+
+async def _maltreat(
+    world: World, recorder: Recorder, seconds: float, seed: str, wanted: Collection[str], say: Progress
+) -> None:
+    """Has clients work while the nemesis does what it has planned."""
+    plan = planned(seed, seconds, wanted)
+    ends_at = asyncio.get_running_loop().time() + seconds
+    left = sum(len(strikes) for strikes in plan.values())
+
+    def struck() -> None:
+        nonlocal left
+        left -= 1
+        say(f"working, {left} faults to come")
+
+    def is_over() -> bool:
+        return left == 0 and asyncio.get_running_loop().time() >= ends_at
+
+    await define(Party(recorder, "administrator", world.addresses, seed))
+    await asyncio.gather(*(executors.start() for executors in world.executors))
+    say(f"working, {left} faults to come")
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(recorder.watch_stalls())
+        async with asyncio.TaskGroup() as work:
+            work.create_task(Nemesis(world, recorder, struck).run(plan))
+            work.create_task(run_workload(recorder, world.addresses, seed, is_over))
+        watching.cancel()
+
+
+async def _come_to_rest(world: World, recorder: Recorder, say: Progress) -> None:
+    """The last fault is over: every server has to answer, and the queue to drain."""
+    recorder.write("mark", name="faults-over")
+    say("waiting for answers")
+    await asyncio.gather(*(_probe(recorder, server.name, server.url) for server in world.servers))
+    say("waiting for the queue to drain")
+    if await drained(world.servers[0].url, _PATIENCE_SECONDS):
+        recorder.write("mark", name="drained")
+    await asyncio.gather(*(executors.kill() for executors in world.executors))
+
+
+async def _probe(recorder: Recorder, name: str, url: str) -> None:
+    """Asks a server until it answers, or for longer than it may take."""
+    client = RecordedClient(recorder, PROBE, name, url)
+    deadline = asyncio.get_running_loop().time() + 2 * ANSWER_SECONDS
+    while asyncio.get_running_loop().time() < deadline:
+        reply = await client.call("awf.task/poll", taskDefinitions=["faults/none"])
+        if reply is not None and reply.status == 200:
+            return
+        await asyncio.sleep(_PROBE_PAUSE_SECONDS)

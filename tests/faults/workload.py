@@ -1,0 +1,104 @@
+"""Who creates tasks and workflows, and who looks at them, cancels, stops and retries."""
+
+import asyncio
+import random
+import uuid
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from tests.faults.definitions import DEFINITIONS, KEYS, TASKS
+from tests.faults.flows import FLOW, KINDS
+from tests.faults.parties import Address, Party
+from tests.faults.recorder import Recorder
+
+CREATORS: Final = 6
+USERS: Final = 3
+# Per creator and second; the queue has to be empty a minute after the last fault, whatever had piled up by then.
+_TASKS_PER_SECOND: Final = 2.5
+_WORKFLOW_SHARE: Final = 0.04
+_REMEMBERED: Final = 200
+
+
+def identifier(chance: random.Random) -> str:
+    """A random id that the seed decides."""
+    return str(uuid.UUID(int=chance.getrandbits(128), version=4))
+
+
+class Creator(Party):
+    """Creates tasks and workflows; mostly until they are there for sure, and sometimes it gives up."""
+
+    def __init__(self, known: deque[str], *party: Any) -> None:
+        super().__init__(*party)
+        self._known = known
+
+    async def run(self, is_over: Callable[[], bool]) -> None:
+        """Creates until the run is over."""
+        while not is_over():
+            await asyncio.sleep(self.chance.expovariate(_TASKS_PER_SECOND))
+            if self.happens(_WORKFLOW_SHARE):
+                await self._create("awf.workflow/create-and-execute", FLOW, {"kind": self.chance.choice(KINDS)})
+            else:
+                await self._create_task()
+
+    async def _create_task(self) -> None:
+        further: dict[str, Any] = {}
+        if self.happens(0.1):
+            at = datetime.now(UTC) + timedelta(seconds=self.chance.uniform(0.5, 4))
+            further["executeAt"] = at.isoformat(timespec="milliseconds")
+        params = {"key": self.chance.choice(KEYS)}
+        await self._create("awf.task/create-and-execute", self.chance.choice(TASKS), params, **further)
+
+    async def _create(self, method: str, definition: str, params: dict[str, str], **further: Any) -> None:
+        call = {"definition": definition, "params": {**params, "nonce": identifier(self.chance)}, **further}
+        if self.happens(0.05):
+            await self.call(method, **call)  # the server names it, so it cannot be repeated
+            return
+        task_id = identifier(self.chance)
+        attempts = 1 if self.happens(0.1) else 1000
+        reply = await self.insist(method, attempts=attempts, id=task_id, **call)
+        if reply is not None and method.startswith("awf.task/"):
+            self._known.append(task_id)
+
+
+class User(Party):
+    """Meddles with the tasks of others."""
+
+    def __init__(self, known: deque[str], *party: Any) -> None:
+        super().__init__(*party)
+        self._known = known
+
+    async def run(self, is_over: Callable[[], bool]) -> None:
+        """Meddles until the run is over."""
+        while not is_over():
+            await asyncio.sleep(self.chance.expovariate(1.5))
+            if self._known:
+                await self._meddle(self.chance.choice(self._known))
+
+    async def _meddle(self, task_id: str) -> None:
+        what = self.chance.choice(("status", "status", "result", "cancel", "stop", "retry"))
+        if what == "status":
+            await self.call("awf.task/status", id=task_id)
+        elif what == "result":
+            await self.call("awf.task/result", id=task_id, timeout=2000)
+        else:
+            await self.insist(f"awf.task/{what}", attempts=5, id=task_id, callId=identifier(self.chance))
+
+
+async def define(party: Party) -> None:
+    """Puts the definitions of the workload."""
+    for name, fields in DEFINITIONS.items():
+        reply = await party.insist("awf.definition/put", id=name, **fields)
+        assert reply is not None
+        assert reply.status == 200, reply.body
+
+
+async def run_workload(recorder: Recorder, servers: Sequence[Address], seed: str, is_over: Callable[[], bool]) -> None:
+    """Creates and meddles until the run is over, and everything that was begun is answered."""
+    known: deque[str] = deque(maxlen=_REMEMBERED)
+    async with asyncio.TaskGroup() as group:
+        for n in range(CREATORS):
+            group.create_task(Creator(known, recorder, f"creator-{n}", servers, seed).run(is_over))
+        for n in range(USERS):
+            group.create_task(User(known, recorder, f"user-{n}", servers, seed).run(is_over))
