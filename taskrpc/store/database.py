@@ -26,6 +26,7 @@ _CONNECT_SECONDS: Final = 5.0
 _TURN_SECONDS: Final = 5.0
 _HUNG_SECONDS: Final = 15.0
 _BACKEND_PAUSE_SECONDS: Final = 0.02
+_COMPLAINT_SECONDS: Final = 10.0
 READ_SECONDS: Final = 5.0
 
 # The statements of the queue look rows up by keys that come in arrays of any length. Plans that were made for such
@@ -123,6 +124,7 @@ class Database:
         self._back = asyncio.Event()
         self._doubt = asyncio.Event()
         self._on_return: list[Callable[[], None]] = []
+        self._complained_at = -_COMPLAINT_SECONDS
         self._hot: _Lane | None = None
         self._readers: _Lane | None = None
 
@@ -189,6 +191,13 @@ class Database:
         self._back.clear()
         self._doubt.set()
 
+    def _complain(self, error: asyncpg.PostgresError) -> None:
+        """It can be reached and cannot work: said now and then, not for every call."""
+        now = asyncio.get_running_loop().time()
+        if now - self._complained_at >= _COMPLAINT_SECONDS:
+            self._complained_at = now
+            log.error("the database cannot work: %s", error)
+
     async def watch(self) -> None:
         """Runs for ever: when connections break, finds out whether the database is away and when it is back."""
         while True:
@@ -238,6 +247,9 @@ class Database:
         except asyncpg.ReadOnlySQLTransactionError as error:
             self._refused(error)
             raise unavailable("The database takes no writes") from error
+        except asyncpg.InsufficientResourcesError as error:  # a full disk, no memory: the transaction was rolled back
+            self._complain(error)
+            raise unavailable(f"The database cannot work: {error}") from error
         except asyncio.CancelledError:
             _terminate(connection)  # else the pool waits for the end of the statement
             raise
