@@ -34,7 +34,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--history", type=Path, metavar="DIRECTORY", help=f"where to keep the history; default {_KEPT}/…"
     )
-    parser.add_argument("--check", type=Path, metavar="DIRECTORY", help="check a history that was kept, and do no more")
+    parser.add_argument("--check", type=Path, metavar="HISTORY", help="check a history that was kept, and do no more")
     parser.add_argument("--list", action="store_true", help="tell the names of all faults")
     return parser.parse_args()
 
@@ -66,7 +66,8 @@ def _verdict(directory: Path, skipped: Mapping[str, str], console: Console) -> i
         history = read_history(directory)
         violations = check(history)
         text = summary(history, violations, skipped)
-    (directory / "summary.txt").write_text(text + "\n")
+    if directory.is_dir():
+        (directory / "summary.txt").write_text(text + "\n")
     console.print(text, markup=False, soft_wrap=True)
     return 1 if violations else 0
 

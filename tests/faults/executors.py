@@ -5,14 +5,13 @@ They write their own history, and work until they are killed.
 
 import argparse
 import asyncio
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from tests.faults.definitions import TASKS
 from tests.faults.flows import FLOW, POISONED, STEP, next_actions
-from tests.faults.parties import Address, Party
+from tests.faults.parties import Address, Party, over_http
 from tests.faults.recorder import Recorder
 from tests.services import Reply
 
@@ -59,7 +58,7 @@ class Executor(Party):
         """A call of an execution, repeated with its callId; some executors send none, and do not repeat a start."""
         call = {"id": task["id"], "execId": task["execId"], **params}
         if self.happens(0.8):
-            return await self.insist(f"awf.task/{method}", attempts=20, callId=str(uuid.uuid4()), **call)
+            return await self.insist(f"awf.task/{method}", attempts=20, callId=self.identifier(), **call)
         if method in ("success", "fail"):
             return await self.insist(f"awf.task/{method}", attempts=20, **call)
         return await self.call(f"awf.task/{method}", **call)
@@ -92,7 +91,7 @@ async def work(file: Path, name: str, servers: Sequence[Address], count: int, se
     recorder = Recorder(file)
     async with asyncio.TaskGroup() as group:
         for n in range(count):
-            group.create_task(Executor(recorder, f"{name}.{n}", servers, seed).run())
+            group.create_task(Executor(f"{name}.{n}", over_http(recorder, f"{name}.{n}", servers), seed).run())
 
 
 def main() -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
-from typing import Any, Final
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
 
 from tests.faults.recorder import RecordedClient, Recorder
 from tests.services import Reply
@@ -14,14 +16,30 @@ _PAUSES: Final = (0.02, 0.3)
 Address = tuple[str, str]  # a server's name and the URL of its link
 
 
-class Party:
-    """A client with chances that are reproducible, and a choice of servers."""
+class Client(Protocol):
+    """A way to one server: one attempt per call, None when nobody knows what became of it."""
 
-    def __init__(self, recorder: Recorder, name: str, servers: Sequence[Address], seed: str) -> None:
+    async def call(self, method: str, **params: Any) -> Reply | None: ...
+
+
+def over_http(recorder: Recorder, name: str, servers: Sequence[Address]) -> list[Client]:
+    """A client's ways to real servers."""
+    return [RecordedClient(recorder, name, server, url) for server, url in servers]
+
+
+class Party:
+    """A client with a choice of servers, and chances that the seed decides. `wall` is the time of its clock."""
+
+    def __init__(self, name: str, clients: Sequence[Client], seed: str, wall: Callable[[], float] = time.time) -> None:
         self.name = name
         self.chance = random.Random(f"{seed}/{name}")
-        self._clients = [RecordedClient(recorder, name, server, url) for server, url in servers]
-        self._client = self.chance.choice(self._clients)
+        self.wall = wall
+        self._clients = clients
+        self._client = self.chance.choice(clients)
+
+    def identifier(self) -> str:
+        """A new id."""
+        return str(uuid.UUID(int=self.chance.getrandbits(128), version=4))
 
     def happens(self, probability: float) -> bool:
         return self.chance.random() < probability
@@ -41,7 +59,3 @@ class Party:
             if reply is not None and (reply.status == 200 or reply.error["type"] not in FOR_NOW):
                 return reply
         return None
-
-    def hang_up(self) -> None:
-        """Breaks the connection, as one who dies."""
-        self._client.hang_up()

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from tests.faults.history import OPEN_ENDED
 from tests.services import Reply
@@ -17,6 +17,12 @@ PATIENCE_SECONDS: Final = 10.0
 _CONNECT_SECONDS: Final = 3.0
 _LARGEST_GAP_SECONDS: Final = 0.5
 _PULSE_SECONDS: Final = 0.1
+
+
+class Writer(Protocol):
+    """Takes the lines of a history."""
+
+    def write(self, kind: str, **fields: Any) -> None: ...
 
 
 class Recorder:

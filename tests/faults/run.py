@@ -10,7 +10,7 @@ from tests.faults.checker.liveness import ANSWER_SECONDS, DRAIN_SECONDS, PROBE
 from tests.faults.collector import collect, drained
 from tests.faults.definitions import DEFINITIONS
 from tests.faults.nemesis import Nemesis
-from tests.faults.parties import Party
+from tests.faults.parties import Party, over_http
 from tests.faults.plan import NAMES, planned
 from tests.faults.recorder import RecordedClient, Recorder
 from tests.faults.workload import define, run_workload
@@ -67,7 +67,7 @@ async def _maltreat(
     def is_over() -> bool:
         return left == 0 and asyncio.get_running_loop().time() >= ends_at
 
-    await define(Party(recorder, "administrator", world.addresses, seed))
+    await define(Party("administrator", over_http(recorder, "administrator", world.addresses), seed))
     await asyncio.gather(*(executors.start() for executors in world.executors))
     say(f"working, {left} faults to come")
     async with asyncio.TaskGroup() as group:

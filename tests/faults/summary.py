@@ -49,7 +49,7 @@ def summary(history: History, violations: Sequence[Violation], skipped: Mapping[
 def _work(history: History) -> Iterator[str]:
     made, calls = account(history), Counter(each.end for each in history.operations)
     kinds = Counter(_kind(resource) for resource in history.resources.values())
-    yield f"run          {history.run.get('seed')}, {history.run.get('minutes')} minutes"
+    yield f"seed         {history.run.get('seed')}"
     yield f"calls        {calls['ok']} answered, {calls['fail']} refused, {calls['info']} without an answer"
     yield f"done         {kinds['task']} tasks, {kinds['workflow']} workflows, {kinds['decision']} decisions"
     yield f"creates      {len(made.acknowledged)} acknowledged, {len(made.recovered)} without an answer and there, "

@@ -1,16 +1,14 @@
 """Who creates tasks and workflows, and who looks at them, cancels, stops and retries."""
 
 import asyncio
-import random
-import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from tests.faults.definitions import DEFINITIONS, KEYS, TASKS
 from tests.faults.flows import FLOW, KINDS
-from tests.faults.parties import Address, Party
+from tests.faults.parties import Address, Party, over_http
 from tests.faults.recorder import Recorder
 
 CREATORS: Final = 6
@@ -19,11 +17,6 @@ USERS: Final = 3
 _TASKS_PER_SECOND: Final = 2.5
 _WORKFLOW_SHARE: Final = 0.04
 _REMEMBERED: Final = 200
-
-
-def identifier(chance: random.Random) -> str:
-    """A random id that the seed decides."""
-    return str(uuid.UUID(int=chance.getrandbits(128), version=4))
 
 
 class Creator(Party):
@@ -45,17 +38,17 @@ class Creator(Party):
     async def _create_task(self) -> None:
         further: dict[str, Any] = {}
         if self.happens(0.1):
-            at = datetime.now(UTC) + timedelta(seconds=self.chance.uniform(0.5, 4))
+            at = datetime.fromtimestamp(self.wall() + self.chance.uniform(0.5, 4), UTC)
             further["executeAt"] = at.isoformat(timespec="milliseconds")
         params = {"key": self.chance.choice(KEYS)}
         await self._create("awf.task/create-and-execute", self.chance.choice(TASKS), params, **further)
 
     async def _create(self, method: str, definition: str, params: dict[str, str], **further: Any) -> None:
-        call = {"definition": definition, "params": {**params, "nonce": identifier(self.chance)}, **further}
+        call = {"definition": definition, "params": {**params, "nonce": self.identifier()}, **further}
         if self.happens(0.05):
             await self.call(method, **call)  # the server names it, so it cannot be repeated
             return
-        task_id = identifier(self.chance)
+        task_id = self.identifier()
         attempts = 1 if self.happens(0.1) else 1000
         reply = await self.insist(method, attempts=attempts, id=task_id, **call)
         if reply is not None and method.startswith("awf.task/"):
@@ -83,7 +76,7 @@ class User(Party):
         elif what == "result":
             await self.call("awf.task/result", id=task_id, timeout=2000)
         else:
-            await self.insist(f"awf.task/{what}", attempts=5, id=task_id, callId=identifier(self.chance))
+            await self.insist(f"awf.task/{what}", attempts=5, id=task_id, callId=self.identifier())
 
 
 async def define(party: Party) -> None:
@@ -99,6 +92,8 @@ async def run_workload(recorder: Recorder, servers: Sequence[Address], seed: str
     known: deque[str] = deque(maxlen=_REMEMBERED)
     async with asyncio.TaskGroup() as group:
         for n in range(CREATORS):
-            group.create_task(Creator(known, recorder, f"creator-{n}", servers, seed).run(is_over))
+            clients = over_http(recorder, f"creator-{n}", servers)
+            group.create_task(Creator(known, f"creator-{n}", clients, seed).run(is_over))
         for n in range(USERS):
-            group.create_task(User(known, recorder, f"user-{n}", servers, seed).run(is_over))
+            clients = over_http(recorder, f"user-{n}", servers)
+            group.create_task(User(known, f"user-{n}", clients, seed).run(is_over))

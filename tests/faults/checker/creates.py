@@ -30,10 +30,11 @@ def _creations(history: History) -> Iterator[Operation]:
     return (operation for operation in history.operations if operation.name in _CREATES)
 
 
-def _nonce(resource: Record) -> str | None:
+def nonce(resource: Record) -> str | None:
+    """What tells the create that made a task or a workflow."""
     params = resource.get("params")
-    nonce = params.get("nonce") if isinstance(params, dict) else None
-    return nonce if isinstance(nonce, str) else None
+    given = params.get("nonce") if isinstance(params, dict) else None
+    return given if isinstance(given, str) else None
 
 
 def account(history: History) -> Account:
@@ -54,12 +55,12 @@ def account(history: History) -> Account:
     made.recovered = sorted((possible & there.keys()) - told)
     for task_id, resource in there.items():
         known = task_id in made.acknowledged or task_id in possible or "requester" in resource
-        if not known and _nonce(resource) in nonces - {None}:
+        if not known and nonce(resource) in nonces - {None}:
             made.recovered.append(task_id)  # the client left its naming to the server
         elif not known:
             made.unexpected.append(task_id)
-    counted = Counter(nonce for resource in there.values() if (nonce := _nonce(resource)))
-    made.doubled = sorted(nonce for nonce, count in counted.items() if count > 1)
+    counted = Counter(each for resource in there.values() if (each := nonce(resource)))
+    made.doubled = sorted(each for each, count in counted.items() if count > 1)
     return made
 
 
@@ -70,8 +71,8 @@ def check_creates(history: History) -> Iterator[Violation]:
         yield Violation(1, task_id, "its create was acknowledged, and it is not there")
     for task_id in made.unexpected:
         yield Violation(1, task_id, "it is there, and nobody created it or was told that nothing was done")
-    for nonce in made.doubled:
-        yield Violation(1, nonce, "one create made two tasks")
+    for each in made.doubled:
+        yield Violation(1, each, "one create made two tasks")
     if "drained" in history.marks:
         for task_id in sorted(made.acknowledged & history.resources.keys()):
             status = history.resources[task_id]["status"]

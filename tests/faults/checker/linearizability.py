@@ -154,9 +154,9 @@ def linearizable(steps: Sequence[Step], rules: Rules) -> str | None:
         if state.version < most:
             stack.extend((done, after) for after in by_itself(state, rules))
         for n in _possible(steps, done):
-            after = applied(state, steps[n], rules)
-            if after is not None and not (steps[n].is_open and after == state):
-                stack.append((done | 1 << n, after))
+            for after in applied(state, steps[n], rules):
+                if not (steps[n].is_open and after == state):
+                    stack.append((done | 1 << n, after))
     return _explained(steps, everything & ~deepest)
 
 

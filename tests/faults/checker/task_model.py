@@ -102,14 +102,15 @@ def _attempt_ended(state: State, rules: Rules) -> tuple[str, str | None]:
     return ("waiting", None) if state.retry_count < rules.allowed else ("done", "failed")
 
 
-def applied(state: State, step: Step, rules: Rules) -> State | None:
-    """The task after the step, if it can be the next one and answers what was heard; else None."""
-    if step.name == "read":
-        return _read(state, step)
+def applied(state: State, step: Step, rules: Rules) -> list[State]:
+    """How the task may be after the step; none if it cannot be the next one, or would have been answered otherwise."""
     if step.name == "create":
         return _created(state, step)
-    if step.name == "poll":
-        return _polled(state, step)
+    after = {"read": _read, "poll": _polled}.get(step.name, _changed)(state, step, rules)
+    return [] if after is None else [after]
+
+
+def _changed(state: State, step: Step, rules: Rules) -> State | None:
     call = Call(step.name, "task", step.call_id, step.own_call_id, step.exec_id)
     try:
         verdict = judge(call, _seen(state))
@@ -130,21 +131,23 @@ def _seen(state: State) -> Seen | None:
     return Seen(state.status, state.outcome, state.exec_id, state.call, state.call_id)
 
 
-def _read(state: State, step: Step) -> State | None:
+def _read(state: State, step: Step, _: Rules) -> State | None:
     if state.status == ABSENT:
         return state if step.refusal == "task-not-found" else None
     return state if step.refusal is None and _fits(step.answer, state) else None
 
 
-def _created(state: State, step: Step) -> State | None:
+def _created(state: State, step: Step) -> list[State]:
     if state.status != ABSENT:
-        return state if step.refusal == "task-already-exists" else None
+        return [state] if step.refusal == "task-already-exists" else []
     if step.refusal is not None:
-        return None
-    return _moved(state, "create", step.answer.status if step.answer else "ready")
+        return []
+    return [
+        _moved(state, "create", status) for status in ([step.answer.status] if step.answer else ["ready", "waiting"])
+    ]
 
 
-def _polled(state: State, step: Step) -> State | None:
+def _polled(state: State, step: Step, _: Rules) -> State | None:
     if state.status != "ready":
         return None
     status = "in-progress" if step.start else "requested"

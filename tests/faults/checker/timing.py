@@ -4,11 +4,12 @@ The log tells both the beginning of a time and its end, by the database's clock.
 for as long as a whole timeout after it, being late is not counted: after an outage everything gets its time anew.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from taskrpc.core.definition import DefinitionSpec
+from tests.faults.checker.creates import nonce
 from tests.faults.checker.violation import Violation
 from tests.faults.history import WORKFLOW, History, Transition, touching
 
@@ -30,22 +31,26 @@ def check_timing(history: History) -> Iterator[Violation]:
         if resource is None or resource["resourceType"] == WORKFLOW:
             continue
         spec = history.spec(resource)
-        yield from _times(history, spec, wanted, transitions)
+        due_at = wanted.get(subject, wanted.get(str(nonce(resource))))
+        yield from _times(history, spec, due_at, transitions)
         yield from _attempts(spec.allowedRetryCount, transitions)
 
 
 def _wanted(history: History) -> dict[str, float]:
-    """When clients wanted tasks to be due, on the recorder's clock."""
+    """When clients wanted tasks to be due, on the recorder's clock: by their ids or, where the server named them, by
+    nonces."""
     offset: float = history.run["at"] - history.run["wall"]
-    return {
-        operation.params["id"]: datetime.fromisoformat(operation.params["executeAt"]).timestamp() + offset
-        for operation in history.operations
-        if "executeAt" in operation.params and "id" in operation.params
-    }
+    wanted = {}
+    for operation in history.operations:
+        if "executeAt" in operation.params:
+            at = datetime.fromisoformat(operation.params["executeAt"]).timestamp() + offset
+            name = operation.params.get("id") or operation.params.get("params", {}).get("nonce")
+            wanted[str(name)] = at
+    return wanted
 
 
 def _times(
-    history: History, spec: DefinitionSpec, wanted: Mapping[str, float], transitions: list[Transition]
+    history: History, spec: DefinitionSpec, due_at: float | None, transitions: list[Transition]
 ) -> Iterator[Violation]:
     deadline: _Deadline | None = None
     stopping = False
@@ -54,16 +59,16 @@ def _times(
             yield from _judged(history, step, deadline)
         stopping = step.what == "stop" or (stopping and step.what != "retry")
         if not (step.what == "feedback" or (stopping and step.before == step.after)):
-            deadline = _next_deadline(spec, wanted, step)
+            deadline = _next_deadline(spec, due_at, step)
 
 
-def _next_deadline(spec: DefinitionSpec, wanted: Mapping[str, float], step: Transition) -> _Deadline | None:
+def _next_deadline(spec: DefinitionSpec, due_at: float | None, step: Transition) -> _Deadline | None:
     if step.after == "requested":
         return _Deadline("requested-timeout", step.at + spec.requestedToStartTimeout / 1000, step.at)
     if step.after == "in-progress":
         return _Deadline("in-progress-timeout", step.at + spec.inProgressTimeout / 1000, step.at)
     if step.after == "waiting" and step.what == "create":
-        return _Deadline("due", wanted.get(step.subject, step.at), step.at)
+        return None if due_at is None else _Deadline("due", due_at, step.at)
     if step.after == "waiting" and spec.retryBackoff.factor == 1 and not spec.retryBackoff.jitter:
         return _Deadline("due", step.at + spec.retryDelay / 1000, step.at)
     return None

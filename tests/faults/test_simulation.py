@@ -1,0 +1,72 @@
+"""Simulations of the pure parts: seeds that have to hold, and stores with a defect that seeds have to find."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from taskrpc.core.lifecycle import ALLOWED_FROM, Call
+from tests.faults.checker.check import check
+from tests.faults.checker.coverage import seen
+from tests.faults.simulation.__main__ import replay_command, violations_of
+from tests.faults.simulation.rows import Row
+from tests.faults.simulation.store import Store
+from tests.faults.simulation.world import Simulation
+
+SEEDS = 500
+_PORTION = 50
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, _PORTION))
+def test_no_seed_violates_a_rule(first: int) -> None:
+    for seed in range(first, first + _PORTION):
+        violations = violations_of(seed)
+        assert not violations, "\n".join([replay_command(seed), *violations])
+
+
+def test_a_seed_always_tells_the_same_story() -> None:
+    stories = [Simulation(7) for _ in range(2)]
+    for story in stories:
+        story.history()
+    assert stories[0].everything() == stories[1].everything()
+
+
+def test_simulations_meet_what_they_are_made_for() -> None:
+    counts = [seen(Simulation(seed).history()) for seed in range(20)]
+    assert all(sum(count[what] for count in counts) for what in counts[0])
+
+
+class WithoutFence(Store):
+    """Takes the calls of any execution."""
+
+    def fits(self, call: Call, row: Row) -> bool:
+        return super().fits(call, row) or (row.kind != "workflow" and row.status in ALLOWED_FROM[call.name])
+
+
+class DecidesSideBySide(Store):
+    """Makes a decision for every event at once."""
+
+    def may_decide(self, still_open: Sequence[Row]) -> bool:
+        return True
+
+
+class EndlessAttempts(Store):
+    """Knows no end of attempts."""
+
+    def _end_attempt(self, row: Row, action: str, call_id: str | None = None) -> None:
+        row.outcome, row.retry_count = None, min(row.retry_count, row.spec.allowedRetryCount - 1)
+        super()._end_attempt(row, action, call_id)
+
+
+class ForgetsTimeouts(Store):
+    """Looks after nothing that has a deadline."""
+
+    def reap(self) -> None:
+        return
+
+
+@pytest.mark.parametrize(
+    ("store", "rule"), [(WithoutFence, 3), (DecidesSideBySide, 8), (EndlessAttempts, 6), (ForgetsTimeouts, 9)]
+)
+def test_a_defect_of_the_store_is_found_by_a_few_seeds(store: type[Store], rule: int) -> None:
+    found = {violation.rule for seed in range(30) for violation in check(Simulation(seed, store).history())}
+    assert rule in found
