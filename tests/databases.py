@@ -72,6 +72,14 @@ async def copy_of(server_url: str, template_name: str) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
+async def empty(server_url: str) -> AsyncIterator[str]:
+    """The URL of a database without any tables; it is dropped after the block, whoever is still connected."""
+    name = f"taskrpc_test_{uuid.uuid4().hex}"
+    async with _created(server_url, name):
+        yield in_database(server_url, name)
+
+
+@contextlib.asynccontextmanager
 async def _created(server_url: str, name: str, options: str = "") -> AsyncIterator[None]:
     async with connected(server_url) as connection:
         await connection.execute(f"create database {name} {options}")
