@@ -8,7 +8,8 @@ Each line has a `kind`:
     fail        its refusal: op, error; it has not taken effect
     info        it got no answer: it may have happened, or may yet
     fault       something is done to a party: number, fault, target
-    healed      and is over, the party answers again: number
+    healed      and is over, the party answers again: number, and for answers that were dropped how many (hits)
+    defect      a server wrote a traceback to its log: server, text
     stall       the recorder itself did not get the processor: since
     mark        a point in time by its name: faults-over, drained
     transition  one resource of AidboxTaskLog
@@ -92,13 +93,14 @@ class Transition:
 
 @dataclass(slots=True)
 class Fault:
-    """Something that was done to a party. `healed` is when it had come back."""
+    """Something that was done to a party. `healed` is when it had come back, `hits` how many answers it dropped."""
 
     number: int
     name: str
     target: str
     began: float
     healed: float = inf
+    hits: int = 0
 
 
 @dataclass
@@ -112,6 +114,7 @@ class History:
     marks: dict[str, float] = field(default_factory=dict)
     transitions: list[Transition] = field(default_factory=list)
     listed: list[Record] = field(default_factory=list)
+    defects: list[Record] = field(default_factory=list)
 
     @cached_property
     def resources(self) -> dict[str, Record]:
@@ -185,40 +188,67 @@ def _records(file: Path) -> Iterator[Record]:
                 yield json.loads(line)
 
 
-def history_of(records: Iterable[Record]) -> History:
-    """The history that records tell, in whatever order they come."""
-    history, by_op, by_number, logged = History(), dict[str, Operation](), dict[int, Fault](), list[Record]()
-    completions: list[Record] = []
-    healings: list[Record] = []
-    for record in records:
+class _Reader:
+    """Puts a history together. What completes something may be read before what it completes."""
+
+    def __init__(self) -> None:
+        self._history = History()
+        self._operations: dict[str, Operation] = {}
+        self._faults: dict[int, Fault] = {}
+        self._completions: list[Record] = []
+        self._healings: list[Record] = []
+        self._logged: list[Record] = []
+
+    def take(self, record: Record) -> None:
+        """One line."""
         match record["kind"]:
             case "run":
-                history.run = record
+                self._history.run = record
             case "invoke":
-                by_op[record["op"]] = _invoked(record)
+                self._operations[record["op"]] = _invoked(record)
             case "ok" | "fail" | "info":
-                completions.append(record)
+                self._completions.append(record)
+            case "healed":
+                self._healings.append(record)
+            case "transition":
+                self._logged.append(record["resource"])
+            case _:
+                self._take_event(record)
+
+    def _take_event(self, record: Record) -> None:
+        match record["kind"]:
             case "fault":
                 number = record["number"]
-                by_number[number] = Fault(number, record["fault"], record["target"], record["at"])
-            case "healed":
-                healings.append(record)
+                self._faults[number] = Fault(number, record["fault"], record["target"], record["at"])
             case "stall":
-                history.stalls.append((record["since"], record["at"]))
+                self._history.stalls.append((record["since"], record["at"]))
             case "mark":
-                history.marks[record["name"]] = record["at"]
-            case "transition":
-                logged.append(record["resource"])
+                self._history.marks[record["name"]] = record["at"]
             case "resource":
-                history.listed.append(record["resource"])
-    for record in completions:
-        _complete(by_op[record["op"]], record)
-    for record in healings:
-        by_number[record["number"]].healed = record["at"]
-    history.operations = sorted(by_op.values(), key=lambda operation: operation.invoked)
-    history.faults = sorted(by_number.values(), key=lambda fault: fault.began)
-    history.transitions = _transitions(logged, history.run)
-    return history
+                self._history.listed.append(record["resource"])
+            case "defect":
+                self._history.defects.append(record)
+
+    def history(self) -> History:
+        """What was read, in the order of time."""
+        for record in self._completions:
+            _complete(self._operations[record["op"]], record)
+        for record in self._healings:
+            fault = self._faults[record["number"]]
+            fault.healed, fault.hits = record["at"], record.get("hits", 0)
+        history = self._history
+        history.operations = sorted(self._operations.values(), key=lambda operation: operation.invoked)
+        history.faults = sorted(self._faults.values(), key=lambda fault: fault.began)
+        history.transitions = _transitions(self._logged, history.run)
+        return history
+
+
+def history_of(records: Iterable[Record]) -> History:
+    """The history that records tell, in whatever order they come."""
+    reader = _Reader()
+    for record in records:
+        reader.take(record)
+    return reader.history()
 
 
 def _invoked(record: Record) -> Operation:

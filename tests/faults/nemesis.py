@@ -55,6 +55,11 @@ class Nemesis:
             "drop-answers": self._drop_answers,
         }
 
+    @property
+    def names(self) -> set[str]:
+        """The faults that it can do."""
+        return set(self._strikes)
+
     async def run(self, lanes: Mapping[str, Sequence[Strike]]) -> None:
         """Carries out all lanes beside each other; ends when everybody is back."""
         begin = asyncio.get_running_loop().time()
@@ -69,11 +74,12 @@ class Nemesis:
             self._done()
 
     @contextlib.asynccontextmanager
-    async def _recorded(self, strike: Strike, target: str) -> AsyncIterator[None]:
-        number = next(self._numbers)
+    async def _recorded(self, strike: Strike, target: str, link: Link | None = None) -> AsyncIterator[None]:
+        number, before = next(self._numbers), link.swallowed if link is not None else 0
         self._recorder.write("fault", number=number, fault=strike.name, target=target)
         yield
-        self._recorder.write("healed", number=number)
+        hits = {"hits": link.swallowed - before} if link is not None else {}
+        self._recorder.write("healed", number=number, **hits)
 
     def _server(self, strike: Strike) -> Server:
         """The server that is meant; another one if something is being done to that already."""
@@ -181,7 +187,7 @@ class Nemesis:
         await self._swallow(strike, server.front, f"clients/{server.name}")
 
     async def _swallow(self, strike: Strike, link: Link, target: str) -> None:
-        async with self._recorded(strike, target):
+        async with self._recorded(strike, target, link):
             link.weather = Weather(swallow=1 + strike.party % 5)
             await asyncio.sleep(min(strike.seconds, 2.0))
             link.weather = CLEAR

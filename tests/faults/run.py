@@ -14,7 +14,7 @@ from tests.faults.parties import Party, over_http
 from tests.faults.plan import NAMES, planned
 from tests.faults.recorder import RecordedClient, Recorder
 from tests.faults.workload import define, run_workload
-from tests.faults.world import World, opened
+from tests.faults.world import World, faketime_library, opened
 
 Progress = Callable[[str], None]
 _PROBE_PAUSE_SECONDS: Final = 0.2
@@ -39,6 +39,7 @@ async def run(
             await _come_to_rest(world, recorder, say)
             say("reading what is there")
             await collect(world.servers[0].url, recorder)
+            _record_defects(world, recorder)
     finally:
         recorder.close()
     return skipped
@@ -48,7 +49,8 @@ def _head(world: World, minutes: float, seed: str, wanted: Collection[str]) -> d
     complete = set(wanted) == set(NAMES) and minutes >= 2
     names = [server.name for server in world.servers]
     run_is = {"minutes": minutes, "seed": seed, "nemesis": sorted(wanted), "complete": complete, "servers": names}
-    return {**run_is, "wall": time.time(), "definitions": DEFINITIONS}
+    wrong_clocks = faketime_library() is not None
+    return {**run_is, "wrong_clocks": wrong_clocks, "wall": time.time(), "definitions": DEFINITIONS}
 
 
 async def _maltreat(
@@ -87,6 +89,13 @@ async def _come_to_rest(world: World, recorder: Recorder, say: Progress) -> None
     if await drained(world.servers[0].url, _PATIENCE_SECONDS):
         recorder.write("mark", name="drained")
     await asyncio.gather(*(executors.kill() for executors in world.executors))
+
+
+def _record_defects(world: World, recorder: Recorder) -> None:
+    """Whatever was done to a server, it logs no traceback."""
+    for server in world.servers:
+        for text in server.log.split("Traceback ")[1:]:
+            recorder.write("defect", server=server.name, text=text[:2000])
 
 
 async def _probe(recorder: Recorder, name: str, url: str) -> None:

@@ -12,6 +12,8 @@ from typing import Any, Final
 from tests.faults.history import History, Record, history_of
 
 PLAIN: Final = "faults/plain"
+LIMITED: Final = "faults/limited"
+_QUICK: Final = {"requestedToStartTimeout": 1000, "inProgressTimeout": 2000, "retryDelay": 500, "allowedRetryCount": 2}
 _ACTIONS: Final = {"create": "create-and-execute"}
 
 
@@ -149,3 +151,8 @@ class Story:
         self.write("ok", op=self.invoke("task/list", "probe"), answer={"resources": [], "total": 0})
         self.write("mark", name="drained")
         return self.end()
+
+
+def quick_story(**run: Any) -> Story:
+    """A story of two definitions with times of a second or two; one of them allows one task at a time."""
+    return Story({PLAIN: _QUICK, LIMITED: {**_QUICK, "concurrencyLimit": 1}}, **run)

@@ -66,7 +66,10 @@ def _kind(resource: Mapping[str, object]) -> str:
 def _faults(history: History, skipped: Mapping[str, str]) -> Iterator[str]:
     yield f"faults       {len(history.faults)}"
     for name, count in sorted(Counter(fault.name for fault in history.faults).items()):
-        yield f"  {count:5} {name}"
+        hits = sum(fault.hits for fault in history.faults if fault.name == name)
+        yield f"  {count:5} {name}" + (f" ({hits} answers)" if hits else "")
+    if history.run.get("wrong_clocks"):
+        yield "  clocks of servers and executors were off by up to 90 s and drifted by up to 3 %"
     for name, reason in skipped.items():
         yield f"  none of {name}: {reason}"
     for recovery in recoveries(history):

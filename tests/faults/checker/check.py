@@ -31,3 +31,8 @@ CHECKS: Final[tuple[Callable[[History], Iterator[Violation]], ...]] = (
 def check(history: History) -> list[Violation]:
     """Every violation of every rule, in the order of the rules."""
     return sorted((found for rule in CHECKS for found in rule(history)), key=lambda found: found.rule)
+
+
+def broken_rules(history: History) -> set[int]:
+    """The numbers of the rules that do not hold."""
+    return {violation.rule for violation in check(history)}

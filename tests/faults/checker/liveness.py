@@ -23,6 +23,8 @@ def check_liveness(history: History) -> Iterator[Violation]:
     for operation in history.operations:
         if operation.error_type == "internal-error":
             yield Violation(9, operation.op, f"{operation.method} met a defect: {operation.heard}")
+    for defect in history.defects:
+        yield Violation(9, defect["server"], f"it logged a defect: {defect['text']}")
     over = history.marks.get("faults-over")
     if over is not None:
         yield from _answers(history, over)

@@ -1,0 +1,132 @@
+"""Rules 6, 7, 9 and 10 are shown good histories and bad ones: they have to be silent about the one, and find the other."""
+
+import pytest
+
+from tests.faults.checker.check import broken_rules, check
+from tests.faults.history import History
+from tests.faults.story import LIMITED, PLAIN, Story, quick_story
+
+# (6)
+
+
+def _timed_out(told: Story, seconds: float) -> History:
+    told.create("t0")
+    told.poll("t0", "e0")
+    told.wait(seconds)
+    told.happens("requested-timeout", "t0", "ready")
+    return told.end()
+
+
+@pytest.mark.parametrize(("seconds", "rules"), [(1.0, set()), (2.9, set()), (0.5, {6}), (3.5, {6})])
+def test_a_timeout_is_neither_early_nor_late(seconds: float, rules: set[int]) -> None:
+    assert broken_rules(_timed_out(quick_story(), seconds)) == rules
+
+
+def test_after_an_outage_a_timeout_has_its_whole_time_anew() -> None:
+    told = quick_story()
+    told.create("t0")
+    told.poll("t0", "e0")
+    told.fault("kill-postgres", 7.0, "postgres")
+    told.wait(2.5)
+    told.happens("requested-timeout", "t0", "ready")
+    assert check(told.end()) == []
+
+
+@pytest.mark.parametrize(("seconds", "rules"), [(5.0, set()), (3.0, {6}), (8.0, {6})])
+def test_a_task_is_due_when_it_was_asked_for(seconds: float, rules: set[int]) -> None:
+    told = quick_story()
+    told.create("t0", executeAt="1970-01-01T00:00:05Z")
+    told.wait(seconds - told.now)
+    told.happens("due", "t0", "ready")
+    assert broken_rules(told.end()) == rules
+
+
+def test_a_task_that_is_asked_to_stop_keeps_its_deadline() -> None:
+    told = quick_story()
+    told.create("t0")
+    told.poll("t0", "e0", start=True)
+    told.act("stop", "t0", "in-progress")
+    told.wait(1.5)
+    op = told.invoke("task/notify", id="t0", execId="e0", notification="heartbeat")
+    told.happens("notify", "t0", "in-progress")
+    told.write("ok", op=op, answer={"inProgressTimeout": 2000, "stopRequested": True})
+    told.wait(0.6)
+    told.happens("in-progress-timeout", "t0", "done", outcome="canceled")
+    assert check(told.drained()) == []
+
+
+# (7)
+
+
+def test_a_limit_that_is_exceeded_is_seen_by_the_log_and_by_the_clients() -> None:
+    told = quick_story()
+    for n in range(2):
+        told.create(f"t{n}", LIMITED)
+    told.poll("t0", "e0")
+    told.poll("t1", "e1")
+    found = [violation.message for violation in check(told.end())]
+    assert [message.rpartition(" ")[2] for message in found] == ["(log)", "(clients)"]
+
+
+def test_a_limit_that_is_kept_violates_nothing() -> None:
+    told = quick_story()
+    for n in range(3):
+        told.create(f"t{n}", LIMITED)
+    for n in range(3):
+        told.finish(f"t{n}", f"e{n}")
+    assert check(told.drained()) == []
+
+
+# (9)
+
+
+def test_a_server_that_does_not_answer_after_the_faults_is_found() -> None:
+    told = quick_story(servers=["server-0", "server-1"])
+    assert broken_rules(told.drained()) == {9}
+
+
+def test_a_queue_that_drains_too_slowly_is_found() -> None:
+    told = quick_story()
+    told.create("t0")
+    told.write("mark", name="faults-over")
+    told.wait(61)
+    told.finish("t0", "e0")
+    history = told.drained()
+    assert check(history) == []
+    history.marks["faults-over"] = 0.001
+    assert broken_rules(history) == {9}
+
+
+def test_a_defect_is_found() -> None:
+    told = quick_story()
+    told.write("info", op=told.invoke("task/poll", taskDefinitions=[PLAIN]), error={"type": "internal-error"})
+    assert broken_rules(told.end()) == {9}
+
+
+def test_a_traceback_in_the_log_of_a_server_is_found() -> None:
+    told = quick_story()
+    told.write("defect", server="server-0", text="KeyError")
+    assert broken_rules(told.end()) == {9}
+
+
+def _ignored(told: Story, *, disturbed: bool) -> History:
+    op = told.invoke("task/long-poll", taskDefinitions=[PLAIN], timeout=10_000)
+    told.create("t0")
+    if disturbed:
+        told.fault("freeze-server", 5.0)
+    told.wait(5.0)
+    told.write("ok", op=op, answer={"resources": []})
+    return told.end()
+
+
+def test_a_task_that_is_kept_from_a_waiting_poll_is_found() -> None:
+    assert broken_rules(_ignored(quick_story(), disturbed=False)) == {9}
+    assert broken_rules(_ignored(quick_story(), disturbed=True)) == set()
+
+
+# (10)
+
+
+def test_a_run_that_saw_nothing_proves_nothing() -> None:
+    told = quick_story(complete=True)
+    assert [violation.rule for violation in check(told.drained())] == [10] * 6
