@@ -1,5 +1,4 @@
-"""Each rule of the checker is shown good histories and bad ones: it has to be silent about the one, and find the
-other."""
+"""Rules 1 to 5 are shown good histories and bad ones, and have to tell them apart."""
 
 from tests.faults.checker.check import broken_rules, check
 from tests.faults.checker.creates import account

@@ -1,4 +1,4 @@
-"""Rules 6, 7, 9 and 10 are shown good histories and bad ones: they have to be silent about the one, and find the other."""
+"""Rules 6, 7, 9 and 10 are shown good histories and bad ones, and have to tell them apart."""
 
 import pytest
 
