@@ -23,6 +23,11 @@ def test_no_seed_violates_a_rule(first: int) -> None:
         assert not violations, "\n".join([replay_command(seed), *violations])
 
 
+@pytest.mark.parametrize("seed", [1617, 3100])
+def test_seeds_in_which_a_call_was_carried_out_repeated_after_another_one_and_refused(seed: int) -> None:
+    assert violations_of(seed) == []
+
+
 def test_a_seed_always_tells_the_same_story() -> None:
     stories = [Simulation(7) for _ in range(2)]
     for story in stories:

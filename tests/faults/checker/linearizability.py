@@ -28,6 +28,7 @@ _CALLS: Final = frozenset(
     f"task/{name}" for name in ("start", "notify", "feedback", "success", "fail", "release", "cancel", "stop", "retry")
 )
 _DATABASE_GRACE_SECONDS: Final = 6.0
+_REPEATS: Final = 2
 
 
 def check_linearizability(history: History) -> Iterator[Violation]:
@@ -118,8 +119,10 @@ def _calling(history: History, operation: Operation) -> Iterator[Step]:
         yield step._replace(is_open=True, completed=inf)
         return
     if touching(history.disturbances, operation.invoked, operation.completed, _DATABASE_GRACE_SECONDS):
-        # The server repeats what broke in its commit; once another call came between, it is judged anew.
-        yield step._replace(is_open=True, completed=inf)
+        # The server repeats what broke in its commit. A task remembers its last call: once another one came between,
+        # the repeat is judged like a new call (docs/protocol.md), and may be carried out again, or refused after it
+        # was.
+        yield from [step._replace(is_open=True, completed=inf)] * _REPEATS
     if operation.end == "fail":
         yield step._replace(refusal=operation.error_type)
     elif operation.name == "task/notify":
