@@ -47,14 +47,6 @@ _READ_SETTINGS: Final = {
     "default_transaction_read_only": "on",
 }
 
-# Raised before anything was sent, or by a server that refuses to work: nothing was done.
-_REFUSED: Final = (
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-)
 _LOST: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
@@ -218,7 +210,7 @@ class Database:
     async def _probe(self) -> bool:
         try:
             connection = await asyncpg.connect(self.url, timeout=_CONNECT_SECONDS)
-        except (*_REFUSED, *_LOST, asyncpg.PostgresError):
+        except (*_LOST, asyncpg.PostgresError):
             return False
         try:
             return bool(await connection.fetchval(SQL["ping"], timeout=_CONNECT_SECONDS))
@@ -238,7 +230,7 @@ class Database:
     async def _connected(self, pool: asyncpg.Pool) -> AsyncIterator[Connection]:
         try:
             connection = await pool.acquire(timeout=_CONNECT_SECONDS)
-        except (*_REFUSED, *_LOST) as error:
+        except (asyncpg.PostgresError, *_LOST) as error:  # whatever the reason, nothing was sent
             self._refused(error)
             raise unavailable("The database cannot be reached") from error
         process_id = connection.get_server_pid()

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from taskrpc.errors import TaskRpcError
 from tests.databases import connected
 from tests.services import Rpc
+from tests.store.halting import over_a_path
 
 _FULL = """
 create function taskrpc.test_full() returns trigger language plpgsql as $$
@@ -53,3 +55,15 @@ async def test_a_long_poll_gets_its_task_when_there_is_room_again(rpc: Rpc, data
     assert waiting.result["resources"] == []
     reply = await rpc.call("awf.task/long-poll", taskDefinitions=["test/task"], timeout=20_000)
     assert len(reply.result["resources"]) == 1
+
+
+async def test_calls_are_refused_for_now_while_the_disk_is_too_full_for_connections(database_url: str) -> None:
+    async with over_a_path(database_url) as (server, path):
+        path.refusal = ("53100", "could not write init file: No space left on device")
+        path.cut()
+        for _ in range(3):
+            with pytest.raises(TaskRpcError, match=r"unavailable|outcome-unknown"):
+                await server.create()
+        path.refusal = None
+        assert await server.parts.database.wait_available(20)
+        await server.create()

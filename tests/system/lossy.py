@@ -11,17 +11,24 @@ _CHUNK = 65536
 
 
 class LossyPath:
-    """Stands between a server and its database; everything arrives until `deaf` is set."""
+    """Stands between a server and its database; everything arrives until `deaf` is set.
+
+    `refusal` is an error of PostgreSQL, code and message, that new connections get in its place.
+    """
 
     def __init__(self, url: str, database_url: str, database_socket: Path) -> None:
         self.url = url
         self.database_url = database_url
         self.deaf = False
+        self.refusal: tuple[str, str] | None = None
         self._database_socket = database_socket
         self._transports: set[asyncio.StreamWriter] = set()
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carries one connection until an end of it closes."""
+        if self.refusal is not None:
+            await _refuse(reader, writer, *self.refusal)
+            return
         there, back = await asyncio.open_unix_connection(self._database_socket)
         self._transports |= {writer, back}
         try:
@@ -47,6 +54,15 @@ class LossyPath:
         self.deaf = False
         for writer in list(self._transports):
             writer.transport.abort()
+
+
+async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, code: str, message: str) -> None:
+    fields = f"SFATAL\0VFATAL\0C{code}\0M{message}\0\0".encode()
+    with contextlib.suppress(ConnectionError):
+        await reader.read(_CHUNK)
+        writer.write(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
+        await writer.drain()
+    writer.close()
 
 
 @contextlib.asynccontextmanager
