@@ -52,7 +52,7 @@ def _work(history: History) -> Iterator[str]:
     yield f"seed         {history.run.get('seed')}"
     yield f"calls        {calls['ok']} answered, {calls['fail']} refused, {calls['info']} without an answer"
     yield f"done         {kinds['task']} tasks, {kinds['workflow']} workflows, {kinds['decision']} decisions"
-    yield f"creates      {len(made.acknowledged)} acknowledged, {len(made.recovered)} without an answer and there, "
+    yield f"creates      {len(made.acknowledged)} acknowledged, {len(made.recovered)} without an answer and there,"
     yield f"             {len(made.lost)} lost, {len(made.unexpected)} unexpected, {len(made.doubled)} doubled"
     yield f"transitions  {len(history.transitions)}"
 
