@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
-import asyncpg
-
 from taskrpc.store import migrate
 from taskrpc.store.database import Connection
+from taskrpc.store.hosts import connect
 from taskrpc.store.statements import SQL
 
 _LATE_SECONDS: Final = 10
@@ -28,7 +27,7 @@ class Finding:
 
 async def examine(url: str) -> list[Finding]:
     """All findings of a database. Raises what asyncpg raises when it cannot be reached."""
-    connection = await asyncpg.connect(url, timeout=10, command_timeout=30)
+    connection = await connect(url, timeout=10, command_timeout=30)
     try:
         findings = [await _server(connection), await _migrations(connection)]
         if findings[-1].fine:

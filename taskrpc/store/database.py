@@ -9,11 +9,12 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import asyncpg
 
 from taskrpc.errors import TaskRpcError
+from taskrpc.store.hosts import connect
 from taskrpc.store.statements import SQL
 
 log = logging.getLogger(__name__)
@@ -133,6 +134,7 @@ class Database:
         settings = {"application_name": "taskrpc", **settings}
         pool = await asyncpg.create_pool(
             self.url,
+            connect=cast(Any, connect),
             min_size=0,
             max_size=size,
             timeout=_CONNECT_SECONDS,
@@ -209,7 +211,7 @@ class Database:
 
     async def _probe(self) -> bool:
         try:
-            connection = await asyncpg.connect(self.url, timeout=_CONNECT_SECONDS)
+            connection = await connect(self.url, timeout=_CONNECT_SECONDS)
         except (*_LOST, asyncpg.PostgresError):
             return False
         try:

@@ -15,6 +15,7 @@ import orjson
 
 from taskrpc.core.ids import uuid7
 from taskrpc.store.gates import Queue
+from taskrpc.store.hosts import connect
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class Hub:
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _serve(self) -> None:
-        connection = await asyncpg.connect(self._url, timeout=5, command_timeout=10)
+        connection = await connect(self._url, timeout=5, command_timeout=10)
         broken = asyncio.Event()
         connection.add_termination_listener(lambda _: self._end(broken))
         try:

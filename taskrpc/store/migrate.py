@@ -10,6 +10,9 @@ from typing import Final
 
 import asyncpg
 
+from taskrpc.store.hosts import connect
+
+_CONNECT_SECONDS: Final = 10.0
 _LOCK: Final = 0x7461736B  # "task"
 
 _BOOKKEEPING: Final = """
@@ -40,7 +43,7 @@ async def migrate(url: str) -> list[str]:
 
     Raises what asyncpg raises: a migration that fails leaves the database as it was before it.
     """
-    connection = await asyncpg.connect(url)
+    connection = await connect(url, timeout=_CONNECT_SECONDS)
     try:
         await connection.execute("select pg_advisory_lock($1)", _LOCK)
         await connection.execute(_BOOKKEEPING)

@@ -6,6 +6,7 @@ They write their own history, and work until they are killed.
 import argparse
 import asyncio
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -89,9 +90,11 @@ class Executor(Party):
 async def work(file: Path, name: str, servers: Sequence[Address], count: int, seed: str) -> None:
     """Lets so many executors work until the process ends."""
     recorder = Recorder(file)
-    async with asyncio.TaskGroup() as group:
-        for n in range(count):
-            group.create_task(Executor(f"{name}.{n}", over_http(recorder, f"{name}.{n}", servers), seed).run())
+    with ExitStack() as at_the_end:
+        async with asyncio.TaskGroup() as group:
+            for n in range(count):
+                clients = over_http(recorder, f"{name}.{n}", servers, at_the_end)
+                group.create_task(Executor(f"{name}.{n}", clients, seed).run())
 
 
 def main() -> None:

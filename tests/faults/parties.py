@@ -5,6 +5,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, Final, Protocol
 
 from tests.faults.recorder import RecordedClient, Recorder
@@ -22,9 +23,14 @@ class Client(Protocol):
     async def call(self, method: str, **params: Any) -> Reply | None: ...
 
 
-def over_http(recorder: Recorder, name: str, servers: Sequence[Address]) -> list[Client]:
-    """A client's ways to real servers."""
-    return [RecordedClient(recorder, name, server, url) for server, url in servers]
+def over_http(recorder: Recorder, name: str, servers: Sequence[Address], at_the_end: ExitStack) -> list[Client]:
+    """A client's ways to real servers, whose connections end with the stack."""
+    clients: list[Client] = []
+    for server, url in servers:
+        client = RecordedClient(recorder, name, server, url)
+        at_the_end.callback(client.hang_up)
+        clients.append(client)
+    return clients
 
 
 class Party:

@@ -1,6 +1,7 @@
 """One run: the world is opened, works, is maltreated, comes to rest, and is read. What remains is its history."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -69,7 +70,9 @@ async def _maltreat(
     def is_over() -> bool:
         return left == 0 and asyncio.get_running_loop().time() >= ends_at
 
-    await define(Party("administrator", over_http(recorder, "administrator", world.addresses), seed))
+    with contextlib.ExitStack() as at_the_end:
+        name = "administrator"
+        await define(Party(name, over_http(recorder, name, world.addresses, at_the_end), seed))
     await asyncio.gather(*(executors.start() for executors in world.executors))
     say(f"working, {left} faults to come")
     async with asyncio.TaskGroup() as group:
@@ -102,8 +105,10 @@ async def _probe(recorder: Recorder, name: str, url: str) -> None:
     """Asks a server until it answers, or for longer than it may take."""
     client = RecordedClient(recorder, PROBE, name, url)
     deadline = asyncio.get_running_loop().time() + 2 * ANSWER_SECONDS
-    while asyncio.get_running_loop().time() < deadline:
-        reply = await client.call("awf.task/poll", taskDefinitions=["faults/none"])
-        if reply is not None and reply.status == 200:
-            return
-        await asyncio.sleep(_PROBE_PAUSE_SECONDS)
+    with contextlib.ExitStack() as at_the_end:
+        at_the_end.callback(client.hang_up)
+        while asyncio.get_running_loop().time() < deadline:
+            reply = await client.call("awf.task/poll", taskDefinitions=["faults/none"])
+            if reply is not None and reply.status == 200:
+                return
+            await asyncio.sleep(_PROBE_PAUSE_SECONDS)

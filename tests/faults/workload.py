@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -90,10 +91,9 @@ async def define(party: Party) -> None:
 async def run_workload(recorder: Recorder, servers: Sequence[Address], seed: str, is_over: Callable[[], bool]) -> None:
     """Creates and meddles until the run is over, and everything that was begun is answered."""
     known: deque[str] = deque(maxlen=_REMEMBERED)
-    async with asyncio.TaskGroup() as group:
-        for n in range(CREATORS):
-            clients = over_http(recorder, f"creator-{n}", servers)
-            group.create_task(Creator(known, f"creator-{n}", clients, seed).run(is_over))
-        for n in range(USERS):
-            clients = over_http(recorder, f"user-{n}", servers)
-            group.create_task(User(known, f"user-{n}", clients, seed).run(is_over))
+    with ExitStack() as at_the_end:
+        async with asyncio.TaskGroup() as group:
+            for kind, count in ((Creator, CREATORS), (User, USERS)):
+                for name in (f"{kind.__name__.lower()}-{n}" for n in range(count)):
+                    clients = over_http(recorder, name, servers, at_the_end)
+                    group.create_task(kind(known, name, clients, seed).run(is_over))
