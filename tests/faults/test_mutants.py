@@ -16,6 +16,9 @@ from tests.faults.mutants.stage import Stage, staged
 
 Trace = Callable[[Stage], Awaitable[None]]
 
+# A connection that breaks on a machine with too much to do makes a server look after what the mutant forgets.
+PLAYS: Final = 3
+
 MUTANTS: Final = {
     "without the fence": (patches.WITHOUT_FENCE, traces.slow_executor, 4),
     "without the poll behind NOTIFY": (patches.WITHOUT_POLL_BEHIND_NOTIFY, traces.lost_hint, 9),
@@ -36,10 +39,14 @@ async def violated(server_url: str, package: Path, place: Path, trace: Trace) ->
 @pytest.mark.parametrize("name", MUTANTS)
 async def test_a_service_without_a_safeguard_is_found(name: str, database_template: Template, tmp_path: Path) -> None:
     edits, trace, rule = MUTANTS[name]
-    (tmp_path / "copy").mkdir()
-    mutant = copied(tmp_path / "copy", *edits)
-    found = await violated(database_template.server_url, mutant, tmp_path, trace)
-    assert rule in [number for number, _ in found], found
+    found: list[tuple[int, str]] = []
+    for n in range(PLAYS):
+        place = tmp_path / str(n)
+        (place / "copy").mkdir(parents=True)
+        found = await violated(database_template.server_url, copied(place / "copy", *edits), place, trace)
+        if rule in [number for number, _ in found]:
+            return
+    pytest.fail(f"rule {rule} was not violated: {found}")
 
 
 @pytest.mark.parametrize("name", MUTANTS)
