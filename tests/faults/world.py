@@ -21,6 +21,7 @@ from tests.system.processes import ServerProcess
 SERVERS: Final = 3
 EXECUTOR_PROCESSES: Final = 2
 EXECUTORS_EACH: Final = 8
+_STARTS: Final = 20
 DISK_BYTES: Final = 1 << 30
 # The disk is small: the log of transactions must not fill it by itself.
 _POSTGRES: Final = {"max_wal_size": "128MB", "min_wal_size": "32MB"}
@@ -69,17 +70,21 @@ class Server:
         self._database_url = f"{database_url.partition('?')[0]}?host={self._socket_dir}&port=5432"
 
     async def start(self) -> None:
-        """Starts a process and waits until it is ready; one that gives up, since the database is away, is started
+        """Starts a process and waits until it is ready. One that gives up, since the database is away, is started
         again."""
-        while True:
+        for _ in range(_STARTS):
             clock = wrong_clock(self._chance)
             self._process = await ServerProcess.spawn(self._log, "--database-url", self._database_url, **clock)
             with contextlib.suppress(AssertionError, TimeoutError):
                 await self._process.ready(60)
-                break
+                self._serve(self._process.url)
+                return
             await self._process.kill()
-        address = self._process.url.removeprefix("http://").partition(":")
-        self.front.upstream = (address[0], int(address[2]))
+        raise RuntimeError(f"{self.name} does not start; its log ends with: {self.log[-2000:]}")
+
+    def _serve(self, url: str) -> None:
+        host, _, port = url.removeprefix("http://").partition(":")
+        self.front.upstream = (host, int(port))
 
     def signal(self, number: signal.Signals) -> None:
         """Sends a signal to the process."""
