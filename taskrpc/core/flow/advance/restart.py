@@ -1,0 +1,171 @@
+"""Doing failed runs again: in the same execution (restart), or in a new one (replay)."""
+
+from collections.abc import Iterator
+
+from taskrpc.core.flow.advance.ends import PASSED as WELL
+from taskrpc.core.flow.advance.ends import SEQUENCES, undo_handlers, worse
+from taskrpc.core.flow.advance.state import ROOT, Block, Head, Run, State, begin
+from taskrpc.core.flow.advance.work import Work
+from taskrpc.core.flow.model import Flow
+
+_AGAIN = ("FAILED", "PAUSED")
+
+
+def can_restart(state: State) -> bool:
+    """Whether there is something to be done again: a failed or paused run, in an execution that was not killed."""
+    return state.head.state not in ("KILLED", "RETRIED") and any(run.state in _AGAIN for run in state.runs.values())
+
+
+def restarted(work: Work) -> None:
+    """Puts failed and paused runs to RESTARTED, what is around them to RUNNING; handlers and what they did are gone."""
+    root = work.root()
+    for child in list(work.children(ROOT)):
+        if child.role == "afterExecution":
+            work.remove(child.n)
+    work.head.pauses.clear()
+    work.head.retrying = 0
+    work.head.dispatch.clear()
+    work.head.finished = False
+    work.head.outputs = None
+    work.head.labels = {**work.head.labels, "system.restarted": "true"}
+    work.enter_head("RESTARTED")
+    _reopen(work, root)
+
+
+def _reopen(work: Work, run: Run) -> None:
+    """A block whose runs are to be done again; those that can only be started anew are."""
+    undo_handlers(work, run)
+    work.enter(run, "RUNNING")
+    for child in list(work.children(run.n)):
+        if child.state in _AGAIN or (not child.ended and child.block is not None):
+            _again(work, work.edit(child.n))
+    _recount(work, run)
+    work.visit(run.n)
+
+
+def _again(work: Work, run: Run) -> None:
+    kind = work.task(run).kind
+    below = [child for child in work.children(run.n) if child.role not in ("errors", "finally")]
+    whole = run.block is None or kind in ("WorkingDirectory", "Items", "Pause", "ForEachItem")
+    if whole or not any(child.state in _AGAIN or not child.ended for child in below):
+        for child in list(work.children(run.n)):
+            work.remove(child.n)
+        run.block = None
+        work.enter(run, "RESTARTED")
+        work.head.dispatch.append(run.n)
+    else:
+        _reopen(work, run)
+
+
+def _recount(work: Work, run: Run) -> None:
+    """The counters of a block, from its runs."""
+    old = work.block(run)
+    block = Block(main=old.main, next=old.next, target=None)
+    kind = work.task(run).kind
+    block.counts = {task: 1 for task in old.counts if kind == "Dag"}
+    latest: dict[int, Run] = {}
+    for child in _main_runs(work, run, block):
+        if child.ended:
+            block.worst, block.passed = worse(block.worst, child.state), block.passed + (child.state in WELL)
+            block.done += [child.task] if kind == "Dag" else []
+        else:
+            block.open, block.current = block.open + 1, child.n
+        if child.iteration is not None:
+            latest[child.iteration] = child
+    if kind in SEQUENCES and run.fixed.get("limit") != 1:
+        block.ready = [(turn, child.index + 1) for turn, child in latest.items() if child.ended]
+    if not _one_by_one(work, run):
+        block.current = None
+    run.block = block
+
+
+def _main_runs(work: Work, run: Run, block: Block) -> Iterator[Run]:
+    return (child for child in work.children(run.n) if child.role == block.main)
+
+
+def _one_by_one(work: Work, run: Run) -> bool:
+    kind = work.task(run).kind
+    return kind not in ("Parallel", "EachParallel", "Dag") and (kind != "ForEach" or run.fixed.get("limit") == 1)
+
+
+def replay(flow: Flow, state: State, id: str, at: int, target: int | None = None) -> State:
+    """A new execution with the inputs of this one, from its beginning or from a task run on.
+
+    What ended before the target began is copied; the target is RESTARTED; nothing after it is there. Raises ValueError for a
+    target that there is not.
+    """
+    head = state.head
+    labels = {
+        key: value for key, value in head.labels.items() if key not in ("system.correlationId", "system.restarted")
+    }
+    new = begin(flow, id, at, head.inputs, labels, head.trigger, original_id=head.original_id)
+    if target is None:
+        return new
+    if target == ROOT or not state.has(target):
+        raise ValueError(f"there is no task run {target}")
+    around = set(_around(state, target))
+    began = state.run(target).history[0][1]
+    kept = [run for run in state.runs.values() if _is_kept(state, run, target, began, around)]
+    copies = [run.copied() for run in kept]
+    return _resumed_at(flow, State(_head(new.head, head), copies), target, around)
+
+
+def _around(state: State, n: int) -> Iterator[int]:
+    while n != ROOT:
+        yield n
+        n = state.run(n).parent
+    yield ROOT
+
+
+def _is_kept(state: State, run: Run, target: int, began: int, around: set[int]) -> bool:
+    if run.n in around:
+        return True
+    if run.role in ("errors", "finally", "afterExecution") or run.n > target:
+        return False
+    parents = set(_around(state, run.n))
+    return run.ended and run.history[-1][1] <= began and target not in parents
+
+
+def _head(new: Head, old: Head) -> Head:
+    new.next, new.variables, new.ticks = old.next, {key: dict(each) for key, each in old.variables.items()}, old.ticks
+    return new
+
+
+def _resumed_at(flow: Flow, state: State, target: int, around: set[int]) -> State:
+    from taskrpc.core.flow.advance.facts import Facts  # noqa: PLC0415
+
+    work = Work(flow, state, Facts())
+    for n in around - {target}:
+        run = work.edit(n)
+        if run.ended:
+            work.enter(run, "RUNNING")
+        block = work.block(run)
+        block.section, block.failed, block.retrying = "main", False, 0
+    run = work.edit(target)
+    run.block, run.outputs = None, None
+    work.enter(run, "RESTARTED")
+    for n in around - {target}:
+        block_run = work.edit(n)
+        _recount(work, block_run)
+        _rewind(work, block_run)
+    work.head.dispatch.append(target)
+    state.apply(work.changes())
+    return state
+
+
+def _rewind(work: Work, run: Run) -> None:
+    """What a block starts next: what follows the last run that there is."""
+    block = work.block(run)
+    per_turn = max(len(work.list_of(run, block.main)), 1)
+    positions = [
+        (child.iteration or 0) * per_turn + _position(work, run, block, child) for child in _main_runs(work, run, block)
+    ]
+    block.next = max(positions, default=-1) + 1
+    if work.task(run).kind == "Dag":
+        block.counts = {child.task: 1 for child in _main_runs(work, run, block)}
+    if work.task(run).kind in SEQUENCES and run.fixed.get("limit") != 1:
+        block.next = max((child.iteration or 0 for child in _main_runs(work, run, block)), default=-1) + 1
+
+
+def _position(work: Work, run: Run, block: Block, child: Run) -> int:
+    return child.index

@@ -1,0 +1,269 @@
+"""A world for executions: a clock that jumps to what comes next, executors that do what they are told, files in memory.
+
+Everything goes through `advance`, and every step is checked against what must hold for all of them.
+"""
+
+import copy
+import heapq
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from taskrpc.core.flow.advance.events import (
+    Action,
+    Began,
+    CloseDirectory,
+    End,
+    Ended,
+    EndTask,
+    Event,
+    Fired,
+    Finish,
+    Log,
+    SetTimer,
+    StartAgain,
+    Started,
+    StartFlow,
+    StartTask,
+)
+from taskrpc.core.flow.advance.facts import Facts, MissingFactError
+from taskrpc.core.flow.advance.restart import replay
+from taskrpc.core.flow.advance.state import ROOT, Run, State, begin, path_of
+from taskrpc.core.flow.advance.step import BUDGET, advance
+from taskrpc.core.flow.inputs import resolve_inputs
+from taskrpc.core.flow.expressions.rendering import Rendering
+from taskrpc.core.flow.model import Flow
+
+NOON = 1_770_000_000_000_000
+SECOND = 1_000_000
+
+Outcome = tuple[str, dict[str, Any] | None, str | None]
+Executor = Callable[["Execution", StartTask], Outcome]
+
+
+@dataclass
+class Execution:
+    """One execution in the world, with all that it was told and all that it asked for."""
+
+    flow: Flow
+    state: State
+    first: State
+    parent: StartFlow | None = None
+    told: list[Event] = field(default_factory=list)
+    inbox: list[Event] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
+    logs: list[Log] = field(default_factory=list)
+    steps: int = 0
+
+    @property
+    def runs(self) -> list[Run]:
+        """The task runs, in the order of their creation."""
+        return [run for n, run in sorted(self.state.runs.items()) if n != ROOT]
+
+    def named(self, task: str) -> list[Run]:
+        """The runs of a task."""
+        return [run for run in self.runs if run.task == task]
+
+    def states(self) -> list[str]:
+        """`task STATE` of every run, with the loop values around it: `task[a] STATE`."""
+        return [f"{run.task}{''.join(f'[{each}]' for each in path_of(run, self.state.runs))} {run.state}" for run in self.runs]
+
+
+class World:
+    """Flows, executions, a clock."""
+
+    def __init__(
+        self,
+        flows: Sequence[Flow] = (),
+        templates: Mapping[tuple[str, str], Any] | None = None,
+        executor: Executor | None = None,
+        budget: int = BUDGET,
+    ) -> None:
+        self.flows = {(flow.namespace, flow.id): flow for flow in flows}
+        self.templates = templates or {}
+        self.executor = executor or (lambda execution, task: ("SUCCESS", dict(task.params), None))
+        self.budget = budget
+        self.now = NOON
+        self.executions: dict[str, Execution] = {}
+        self.facts = Facts({("environment",): {"envs": {"stage": "test"}, "globals": {}, "kestra": {}}})
+        self.files: dict[str, str] = {}
+        self.children: dict[tuple[str, int, int], list[str]] = {}
+        self.mute: set[str] = set()
+        self._due: list[tuple[int, int, str, Event]] = []
+        self._count = 0
+        self._directories: dict[tuple[str, int], dict[str, str]] = {}
+
+    # -- what people do -----------------------------------------------------------------------------------------------
+
+    def start(
+        self, flow: Flow, inputs: Mapping[str, Any] | None = None, *, checked: bool = True, admission: str = "RUN", **more: Any
+    ) -> Execution:
+        """A new execution, that has been told to start; `settle` has it run."""
+        self._count += 1
+        values = dict(inputs or {})
+        if checked:
+            values = resolve_inputs(flow.inputs, values, lambda known: Rendering({"inputs": known}))
+        else:
+            values = {**{each.id: each.defaults for each in flow.inputs if each.defaults is not None}, **values}
+        id = f"execution-{self._count}"
+        state = begin(flow, id, self.now, values, **more)
+        return self.add(flow, state, Started(self.now, admission))  # type: ignore[arg-type]
+
+    def add(self, flow: Flow, state: State, *events: Event, parent: StartFlow | None = None) -> Execution:
+        """An execution in this state."""
+        execution = Execution(flow, state, copy.deepcopy(state), parent)
+        self.executions[state.head.id] = execution
+        execution.inbox += events
+        return execution
+
+    def tell(self, execution: Execution, event: Event) -> None:
+        """One step, for this event only; what is left is done by `settle`."""
+        self._step(execution, [event])
+
+    def settle(self, until: int | None = None, stop: Callable[[], bool] = lambda: False) -> None:
+        """Lets everything happen, up to a time (microseconds from now), or until `stop` says so."""
+        end = None if until is None else self.now + until
+        while not stop():
+            busy = next((each for each in self.executions.values() if each.inbox or self._is_left(each)), None)
+            if busy is not None:
+                events, busy.inbox = busy.inbox, []
+                self._step(busy, events)
+            elif self._due and (end is None or self._due[0][0] <= end):
+                at, _, id, event = heapq.heappop(self._due)
+                self.now = max(self.now, at)
+                self.executions[id].inbox.append(event)
+            else:
+                self.now = end or self.now
+                return
+
+    def later(self, execution: Execution, after: int, event: Event) -> None:
+        """Tells an execution something in a while."""
+        self._count += 1
+        heapq.heappush(self._due, (self.now + after, self._count, execution.state.head.id, event))
+
+    # -- steps ----------------------------------------------------------------------------------------------------------
+
+    def _is_left(self, execution: Execution) -> bool:
+        head = execution.state.head
+        if head.state == "RESTARTED":
+            return True
+        held = head.state in ("PAUSED", "QUEUED")
+        return bool(head.dispatch) if held else bool(head.dispatch or head.visit)
+
+    def _step(self, execution: Execution, events: list[Event]) -> None:
+        while True:
+            try:
+                step = advance(execution.flow, execution.state, events, self.facts, self.budget)
+                break
+            except MissingFactError as missing:
+                self.facts.learn(missing.key, self._fact(*missing.key))
+        execution.told += events[: step.taken]
+        execution.inbox = events[step.taken :] + execution.inbox
+        execution.state.apply(step.changes)
+        execution.steps += 1
+        execution.actions += step.actions
+        for action in step.actions:
+            self._do(execution, action)
+
+    def _fact(self, kind: str, *key: str) -> Any:
+        match kind:
+            case "flow":
+                return self.flows.get((key[0], key[1]))
+            case "template":
+                return self.templates.get((key[0], key[1]))
+            case "read":
+                return self.files.get(key[0])
+            case "size":
+                return len(self.files[key[0]]) if key[0] in self.files else None
+        return None
+
+    def _do(self, execution: Execution, action: Action) -> None:
+        match action:
+            case Log():
+                execution.logs.append(action)
+            case StartTask():
+                self._start_task(execution, action)
+            case SetTimer():
+                self.later(execution, action.after, Fired(self.now + action.after, action.run, action.kind, action.tag))
+            case StartFlow():
+                self._start_flow(execution, action)
+            case CloseDirectory():
+                files = self._directories.get((execution.state.head.id, action.run), {})
+                wanted = execution.flow.tasks[execution.state.run(action.run).task].properties.get("outputFiles", [])
+                outputs = {"outputFiles": {name: self.store(files[name]) for name in wanted if name in files}}
+                execution.inbox.append(Ended(self.now, action.run, action.attempt, "SUCCESS", outputs))
+            case EndTask():
+                for id in self.children.get((execution.state.head.id, action.run, action.attempt), []):
+                    from taskrpc.core.flow.advance.events import Killed
+
+                    self.executions[id].inbox.append(Killed(self.now))
+            case End():
+                self._tell_parent(execution, action)
+            case StartAgain():
+                self._count += 1
+                again = replay(execution.flow, execution.state, f"execution-{self._count}", self.now + action.after)
+                again.head.tries = action.tries
+                new = self.add(execution.flow, again)
+                self.later(new, action.after, Started(self.now + action.after))
+            case Finish():
+                pass
+
+    def _start_task(self, execution: Execution, task: StartTask) -> None:
+        if task.type in self.mute:
+            return
+        execution.inbox.append(Began(self.now, task.run, task.attempt))
+        if task.type == "core.flow.WorkingDirectory":
+            files = {name: self.files.get(text, text) for name, text in task.params.get("inputFiles", {}).items()}
+            self._directories[execution.state.head.id, task.run] = files
+            return
+        state, outputs, message = self._done(execution, task)
+        self.later(execution, 1000, Ended(self.now + 1000, task.run, task.attempt, state, outputs, message))
+
+    def _done(self, execution: Execution, task: StartTask) -> Outcome:
+        match task.type:
+            case "core.flow.ForEachItem.split":
+                lines = self.files[task.params["items"]].splitlines(keepends=True)
+                rows = int(task.params["batch"].get("rows", 1))
+                batches = [self.store("".join(lines[at : at + rows]), ".txt") for at in range(0, len(lines), rows)]
+                return "SUCCESS", {"splits": self.store("\n".join(batches)), "batches": batches}, None
+            case "core.flow.ForEachItem.merge":
+                outputs = [self.executions[id].state.head.outputs or {} for id in task.params["executions"]]
+                return "SUCCESS", {"subflowOutputs": self.store("\n".join(map(json.dumps, outputs)))}, None
+            case "core.storage.LocalFiles":
+                files = self._directories.get((execution.state.head.id, task.directory or 0), {})
+                files.update(task.params.get("inputs", {}))
+                names = [name for name in files for wanted in task.params.get("outputs", []) if _fits(name, wanted)]
+                return "SUCCESS", {"uris": {name: self.store(files[name]) for name in names}}, None
+        return self.executor(execution, task)
+
+    def store(self, text: str, ending: str = "") -> str:
+        """Puts a file away; answers its URI."""
+        self._count += 1
+        uri = f"kestra:///{self._count}{ending}"
+        self.files[uri] = text
+        return uri
+
+    def _start_flow(self, execution: Execution, action: StartFlow) -> None:
+        flow = self.flows[action.namespace, action.flow]
+        state = begin(
+            flow, action.id, self.now, action.inputs, action.labels, action.trigger,
+            correlation_id=action.correlation_id, asked=action.outputs,
+        )  # fmt: skip
+        self.children.setdefault((execution.state.head.id, action.run, action.attempt), []).append(action.id)
+        assert action.id not in self.executions, "a subflow is started once"
+        self.add(flow, state, Started(self.now), parent=action)
+
+    def _tell_parent(self, execution: Execution, end: End) -> None:
+        start = execution.parent
+        if start is None or not start.wait:
+            return
+        parent = self.executions[start.trigger["executionId"]]
+        outputs = {**(end.outputs or {}), **(end.asked or {})}
+        parent.inbox.append(
+            Ended(self.now, start.run, start.attempt, end.state, outputs, end.problem, start.iteration)
+        )
+
+
+def _fits(name: str, wanted: str) -> bool:
+    return name == wanted or (wanted.endswith("*") and name.startswith(wanted[:-1]))
