@@ -70,7 +70,10 @@ def _taskrun(work: Work, run: Run) -> Any:
     found["attemptsCount"] = sum(1 for attempt in run.attempts if attempt.ended is not None)
     if run.parent > ROOT:
         found["parentId"] = run_id(work, work.run(run.parent))
-    found |= {"value": run.value} if run.value is not None else {}
+    value = run.value
+    if value is None and run.parent > ROOT and work.task(work.run(run.parent)).kind == "WorkingDirectory":
+        value = work.run(run.parent).value
+    found |= {} if value is None else {"value": value}
     iteration = run.iteration
     if iteration is None and run.parent > ROOT and work.task(work.run(run.parent)).kind == "LoopUntil":
         iteration = work.run(run.parent).iteration or 0

@@ -34,12 +34,29 @@ def dispatch(work: Work, n: int) -> None:
         if not rendering(work, run).condition(task.run_if):
             end(work, run, "SKIPPED")
             return
+    except ExpressionError as error:
+        _cannot_be_decided(work, run, task, f"task {task.id}: {error}")
+        return
+    try:
         run.attempts.append(Attempt("RUNNING", work.now))
         _start(work, run, task)
     except ExpressionError as error:
         _cannot_start(work, run, task, str(error))
     except (ValueError, SubflowError) as error:
         _cannot_start(work, run, task, str(error))
+
+
+def _cannot_be_decided(work: Work, run: Run, task: Task, message: str) -> None:
+    """It cannot be told whether a run runs: it fails; within a working directory it is the directory that fails."""
+    parent = work.edit(run.parent)
+    if run.role != "tasks" or work.task(parent).kind != "WorkingDirectory":
+        failed(work, run, message)
+        return
+    work.log(parent, "ERROR", message)
+    work.remove(run.n)
+    block = work.block(parent)
+    block.current, block.open, block.failed, block.worst = None, 0, True, "FAILED"
+    work.visit(parent.n)
 
 
 def _cannot_start(work: Work, run: Run, task: Task, problem: str) -> None:

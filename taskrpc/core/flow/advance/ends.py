@@ -195,8 +195,8 @@ def undo_handlers(work: Work, parent: Run) -> None:
 
 def resume_main(block: Block) -> None:
     """Puts a block back to its main list, where it was."""
-    if block.section in ("errors", "finally"):
-        block.next, block.current = block.counts.pop("main next", block.next), None
+    if block.section != "main":
+        block.next, block.current = block.counts.pop("main next"), None
     block.section = "main"
 
 
@@ -253,6 +253,8 @@ def finish(work: Work, state: str) -> None:
     root = work.root()
     block = work.block(root)
     if work.head.detached:
+        if block.section == "main":
+            block.counts["main next"] = block.next
         block.target, block.section = state, "detached"
         return
     state = _with_outputs(work, root, state)
@@ -261,6 +263,8 @@ def finish(work: Work, state: str) -> None:
     work.enter_head(state)
     asked, problem = _asked(work, root)
     work.actions.append(End(ROOT, state, work.head.outputs, asked, problem))
+    if block.section == "main":
+        block.counts["main next"] = block.next
     block.section, block.next, block.current = "after", 0, None
     if work.list_of(root, "after") and state != "RETRIED":
         work.visit(ROOT)
