@@ -9,8 +9,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from taskrpc.core.flow.advance.commands import check_resume
-from taskrpc.core.flow.advance.events import Killed, Restarted, Resumed
+from taskrpc.core.flow.advance.events import Killed, Restarted, Resumed, Started
 from taskrpc.core.flow.advance.restart import replay
 from taskrpc.core.flow.advance.state import TERMINATED, Run, path_of
 from taskrpc.core.flow.inputs import InvalidInputError
@@ -59,16 +61,13 @@ class Case:
 
     def _validate(self, expect: dict[str, Any]) -> None:
         """The cause has to be named, in whatever words: the names in the expected text are those of the mistake."""
-        try:
+        with pytest.raises(InvalidFlowError) as refused:
             self._flow()
-        except InvalidFlowError as error:
-            for text in expect.pop("validationErrors"):
-                names = re.findall(r"\[([^\]]*)\]|: ((?:task\w+|'\w+')(?:, \w+)*)$|'(\w+)'", text)
-                wanted = [name for found in names for each in found for name in each.split(", ") if name]
-                assert all(name.strip("'") in str(error) for name in wanted), (wanted, str(error))
-            assert not expect, expect
-        else:
-            raise AssertionError("the flow was found to be right")
+        for text in expect.pop("validationErrors"):
+            names = re.findall(r"\[([^\]]*)\]|: ((?:task\w+|'\w+')(?:, \w+)*)$|'(\w+)'", text)
+            wanted = [name for found in names for each in found for name in each.split(", ") if name]
+            assert all(name.strip("'") in str(refused.value) for name in wanted), (wanted, str(refused.value))
+        assert not expect, expect
 
     def _deploy(self) -> None:
         flows = [parse_flow(decode(file.read_bytes())) for file in self.folder.glob("subflow.*.yaml")]
@@ -90,7 +89,7 @@ class Case:
         assert not run, f"unknown keys: {', '.join(run)}"
         return execution
 
-    # -- steps ----------------------------------------------------------------------------------------------------------
+    # -- steps --------------------
 
     def _do(self, execution: Execution, step: dict[str, Any]) -> Execution:
         expect = step.pop("expect", {})
@@ -110,14 +109,13 @@ class Case:
         (run,) = [run for run in execution.named(step.pop("taskId")) if run.state == "PAUSED"]
         files = {name: self.world.store(text) for name, text in step.pop("files", {}).items()}
         inputs = {**step.pop("inputs", {}), **files}
-        refused = step.pop("expectError", None)
-        try:
-            values = check_resume(execution.flow, execution.state, run.n, inputs, self.world.now)
-        except InvalidInputError as error:
-            assert refused is not None and refused.rpartition(":")[2] in str(error), (refused, str(error))
-        else:
-            assert refused is None
-            self.world.tell(execution, Resumed(self.world.now, run.n, values))
+        refusal = step.pop("expectError", None)
+        if refusal is not None:
+            with pytest.raises(InvalidInputError, match=refusal.rpartition(":")[2]):
+                check_resume(execution.flow, execution.state, run.n, inputs, self.world.now)
+            return execution
+        values = check_resume(execution.flow, execution.state, run.n, inputs, self.world.now)
+        self.world.tell(execution, Resumed(self.world.now, run.n, values))
         return execution
 
     def _restart(self, execution: Execution, _: dict[str, Any]) -> Execution:
@@ -125,8 +123,6 @@ class Case:
         return execution
 
     def _replay(self, execution: Execution, step: dict[str, Any]) -> Execution:
-        from taskrpc.core.flow.advance.events import Started
-
         target = execution.named(step.pop("taskId"))[-1].n if "taskId" in step else None
         state = replay(execution.flow, execution.state, "replayed", self.world.now, target)
         return self.world.add(execution.flow, state, Started(self.world.now))
@@ -143,8 +139,6 @@ class Case:
         more = [self.world.start(execution.flow, admission=concurrency.behavior) for _ in range(step.pop("count"))]
         self.world.settle(SECOND // 10)
         if concurrency.behavior == "QUEUE":
-            from taskrpc.core.flow.advance.events import Started
-
             assert [each.state.head.state for each in more] == ["QUEUED"] * len(more)
             self.world.settle()
             for each in more:
@@ -155,7 +149,7 @@ class Case:
             assert [state for state, _ in each.state.head.history][: len(prefix)] == prefix
         return execution
 
-    # -- other executions -------------------------------------------------------------------------------------------------
+    # -- other executions --------------------
 
     def _check_subflow(self, parent: Execution, expect: dict[str, Any]) -> None:
         id = expect.pop("flowId")
@@ -182,7 +176,9 @@ class Case:
     def _check_others(self, execution: Execution, expect: dict[str, Any]) -> None:
         assert expect.pop("flowId") == "<self>"
         expect.pop("note", None)
-        states = Counter(each.state.head.state for each in self.world.executions.values() if each.flow is execution.flow)
+        states = Counter(
+            each.state.head.state for each in self.world.executions.values() if each.flow is execution.flow
+        )
         assert not Counter(expect.pop("statesContain")) - states, states
         assert not expect, expect
 
@@ -196,7 +192,11 @@ def _content(file: dict[str, Any]) -> str:
 
 
 def _filled(text: Any, parent: Execution) -> Any:
-    return text.replace("<parent execution id>", parent.state.head.id).replace("<execution id>", parent.state.head.id) if isinstance(text, str) else text
+    return (
+        text.replace("<parent execution id>", parent.state.head.id).replace("<execution id>", parent.state.head.id)
+        if isinstance(text, str)
+        else text
+    )
 
 
 def _check_labels(parent: Execution, execution: Execution, expected: dict[str, str], exact: bool) -> None:
@@ -206,10 +206,12 @@ def _check_labels(parent: Execution, execution: Execution, expected: dict[str, s
     assert not exact or set(labels) == set(expected), labels
 
 
-# -- expectations ---------------------------------------------------------------------------------------------------------
+# -- expectations --------------------
 
 
-def check(case: Case, execution: Execution, expected: dict[str, Any], parent: Execution | None = None) -> None:
+def check(  # noqa: PLR0912
+    case: Case, execution: Execution, expected: dict[str, Any], parent: Execution | None = None
+) -> None:
     """Checks an execution against every key that is expected."""
     head, runs = execution.state.head, execution.runs
     for key, value in expected.items():
@@ -296,7 +298,9 @@ def _is_meant(execution: Execution, run: Run, expected: dict[str, Any]) -> bool:
     return "valuePath" not in expected or list(path_of(run, execution.state.runs)) == expected["valuePath"]
 
 
-def _check_field(case: Case, execution: Execution, run: Run, key: str, value: Any, parent: Execution) -> None:
+def _check_field(  # noqa: PLR0912
+    case: Case, execution: Execution, run: Run, key: str, value: Any, parent: Execution
+) -> None:
     outputs: dict[str, Any] = run.outputs or {}
     states = [attempt.state for attempt in run.attempts]
     match key:
@@ -328,7 +332,9 @@ def _check_field(case: Case, execution: Execution, run: Run, key: str, value: An
             assert all(outputs[name] > least for name, least in value.items()), outputs
         case "outputsContainOutputOf":
             for name, other in value.items():
-                assert str(_at(execution.named(other.split(".")[0])[-1].outputs, other.partition(".")[2])) in str(outputs[name])
+                assert str(_at(execution.named(other.split(".")[0])[-1].outputs, other.partition(".")[2])) in str(
+                    outputs[name]
+                )
         case "outputsEqualRef":
             for name, ref in value.items():
                 flow = ref.removeprefix("subflow:").removesuffix(".id")

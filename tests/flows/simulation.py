@@ -18,8 +18,9 @@ from taskrpc.core.flow.advance.events import (
     Ended,
     EndTask,
     Event,
-    Fired,
     Finish,
+    Fired,
+    Killed,
     Log,
     SetTimer,
     StartAgain,
@@ -31,9 +32,10 @@ from taskrpc.core.flow.advance.facts import Facts, MissingFactError
 from taskrpc.core.flow.advance.restart import replay
 from taskrpc.core.flow.advance.state import ROOT, Run, State, begin, path_of
 from taskrpc.core.flow.advance.step import BUDGET, advance
-from taskrpc.core.flow.inputs import resolve_inputs
 from taskrpc.core.flow.expressions.rendering import Rendering
+from taskrpc.core.flow.inputs import resolve_inputs
 from taskrpc.core.flow.model import Flow
+from taskrpc.core.flow.triggers import fires
 
 NOON = 1_770_000_000_000_000
 SECOND = 1_000_000
@@ -67,7 +69,10 @@ class Execution:
 
     def states(self) -> list[str]:
         """`task STATE` of every run, with the loop values around it: `task[a] STATE`."""
-        return [f"{run.task}{''.join(f'[{each}]' for each in path_of(run, self.state.runs))} {run.state}" for run in self.runs]
+        return [
+            f"{run.task}{''.join(f'[{each}]' for each in path_of(run, self.state.runs))} {run.state}"
+            for run in self.runs
+        ]
 
 
 class World:
@@ -94,10 +99,16 @@ class World:
         self._count = 0
         self._directories: dict[tuple[str, int], dict[str, str]] = {}
 
-    # -- what people do -----------------------------------------------------------------------------------------------
+    # -- what people do --------------------
 
     def start(
-        self, flow: Flow, inputs: Mapping[str, Any] | None = None, *, checked: bool = True, admission: str = "RUN", **more: Any
+        self,
+        flow: Flow,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        checked: bool = True,
+        admission: str = "RUN",
+        **more: Any,
     ) -> Execution:
         """A new execution, that has been told to start; `settle` has it run."""
         self._count += 1
@@ -142,7 +153,7 @@ class World:
         self._count += 1
         heapq.heappush(self._due, (self.now + after, self._count, execution.state.head.id, event))
 
-    # -- steps ----------------------------------------------------------------------------------------------------------
+    # -- steps --------------------
 
     def _is_left(self, execution: Execution) -> bool:
         head = execution.state.head
@@ -165,6 +176,16 @@ class World:
         execution.actions += step.actions
         for action in step.actions:
             self._do(execution, action)
+        if any(isinstance(action, End) for action in step.actions):
+            self._fire(execution)
+
+    def _fire(self, execution: Execution) -> None:
+        for flow in self.flows.values():
+            for trigger in flow.triggers:
+                if trigger.type == "Flow" and flow is not execution.flow:
+                    firing = fires(trigger, flow, execution.flow, execution.state, self.facts)
+                    if firing is not None:
+                        self.start(flow, firing.inputs, labels=firing.labels, trigger=firing.trigger)
 
     def _fact(self, kind: str, *key: str) -> Any:
         match kind:
@@ -195,8 +216,6 @@ class World:
                 execution.inbox.append(Ended(self.now, action.run, action.attempt, "SUCCESS", outputs))
             case EndTask():
                 for id in self.children.get((execution.state.head.id, action.run, action.attempt), []):
-                    from taskrpc.core.flow.advance.events import Killed
-
                     self.executions[id].inbox.append(Killed(self.now))
             case End():
                 self._tell_parent(execution, action)
@@ -260,9 +279,7 @@ class World:
             return
         parent = self.executions[start.trigger["executionId"]]
         outputs = {**(end.outputs or {}), **(end.asked or {})}
-        parent.inbox.append(
-            Ended(self.now, start.run, start.attempt, end.state, outputs, end.problem, start.iteration)
-        )
+        parent.inbox.append(Ended(self.now, start.run, start.attempt, end.state, outputs, end.problem, start.iteration))
 
 
 def _fits(name: str, wanted: str) -> bool:

@@ -31,7 +31,7 @@ def moment(microseconds: int) -> datetime:
 
 
 def instant(microseconds: int) -> str:
-    """The time as text, as expressions show it: 2026-01-31T10:00:00.250Z; the fraction in threes, none if it is zero."""
+    """The time as text, as expressions show it: 2026-01-31T10:00:00.250Z; no fraction if it is zero."""
     at = moment(microseconds).replace(tzinfo=None)
     fraction = "auto" if at.microsecond % 1000 else "milliseconds" if at.microsecond else "seconds"
     return at.isoformat(timespec=fraction) + "Z"

@@ -25,8 +25,8 @@ class Retry:
 class Task:
     """One task. `type` is the short name, `kind` the last part of it for what the server does itself, else "task".
 
-    `properties` is as written, without what stands in the other fields; `lists` has the tasks below it by the name of their
-    list (`tasks`, `errors`, `finally`, `then`, `cases.NAME`, …). `place` is where it stands: the list's name and the index.
+    `properties` is as written, without what stands in the other fields; `lists` has the tasks below it by the name of
+    their list (`tasks`, `errors`, `finally`, `then`, `cases.NAME`, …).
     """
 
     id: str

@@ -13,9 +13,10 @@ from taskrpc.core.flow.reading import InvalidFlowError
 from taskrpc.core.flow.types import short_name
 
 _NAMESPACE: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
-_LISTS: Final = ("tasks", "errors", "finally", "afterExecution")
+_LISTS: Final[tuple[str, ...]] = ("tasks", "errors", "finally", "afterExecution")
 _KEYS: Final = {
-    "id": "id!", "namespace": "text!", "revision": "integer", "description": "any", "inputs": "inputs", "outputs": "any",
+    "id": "id!", "namespace": "text!", "revision": "integer", "description": "any", "inputs": "inputs",
+    "outputs": "any",
     "variables": "map", "labels": "labels", "concurrency": "any", "pluginDefaults": "any", "taskDefaults": "any",
     "retry": "any", "sla": "any", "checks": "any", "triggers": "any", "disabled": "flag", "tasks": "tasks!",
     "errors": "tasks", "finally": "tasks", "afterExecution": "tasks",
@@ -57,7 +58,9 @@ def parse_template(document: object) -> tuple[str, str, tuple[Task, ...], Mappin
 class _FlowReader(TaskReader):
     def flow(self, namespace: str, id: str, known: dict[str, Any], written: Mapping[str, Any]) -> Flow:
         self._defaults = self._plugin_defaults(known)
-        lists = {name: self.tasks_of(known[name], (name,)) for name in _LISTS if name in known}
+        lists: dict[str, tuple[Task, ...]] = {
+            name: self.tasks_of(known[name], (name,)) for name in _LISTS if name in known
+        }
         if known.get("tasks") == []:
             self.wrong(("tasks",), "has at least one task")
         if isinstance(listeners := written.get("listeners"), list):

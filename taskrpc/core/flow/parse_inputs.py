@@ -15,10 +15,12 @@ _SELECT: Final = {"values": "any", "expression": "text", "allowCustomValue": "fl
 _BOUNDS: Final = {"min": "scalar", "max": "scalar"}
 _TIMES: Final = {"after": "text", "before": "text"}
 TYPES: Final[Mapping[str, Mapping[str, str]]] = {
-    "STRING": {"validator": "text"}, "EMAIL": {}, "URI": {}, "INT": _BOUNDS, "FLOAT": _BOUNDS, "BOOL": {}, "BOOLEAN": {},
+    "STRING": {"validator": "text"}, "EMAIL": {}, "URI": {}, "INT": _BOUNDS, "FLOAT": _BOUNDS, "BOOL": {},
+    "BOOLEAN": {},
     "DATE": _TIMES, "TIME": _TIMES, "DATETIME": _TIMES, "DURATION": {"min": "duration", "max": "duration"},
     "SELECT": _SELECT, "ENUM": _SELECT, "MULTISELECT": {**_SELECT, "options": "any", "itemType": "text"},
-    "ARRAY": {"itemType": "text!"}, "JSON": {}, "YAML": {}, "FILE": {"allowedFileExtensions": "texts", "extension": "text"},
+    "ARRAY": {"itemType": "text!"}, "JSON": {}, "YAML": {},
+    "FILE": {"allowedFileExtensions": "texts", "extension": "text"},
     "SECRET": {"validator": "text"}, "FORM": {"inputs": "any!"},
 }  # fmt: skip
 

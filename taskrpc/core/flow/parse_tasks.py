@@ -1,4 +1,6 @@
-"""The tasks of a flow, read from the document: their lists, what they say about themselves, and what is wrong with them."""
+"""The tasks of a flow, read from the document: their lists, what they say about themselves, and what is wrong with
+them.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -14,13 +16,15 @@ MOST_TASKS: Final = 10_000
 _LIST_KINDS: Final = ("tasks", "dag", "cases", "oneOrMore")
 _OWN_FIELDS: Final = (*COMMON,)
 _RETRY: Final = {
-    "type": "text!", "interval": "duration", "maxInterval": "duration", "minInterval": "duration", "delayFactor": "scalar",
+    "type": "text!", "interval": "duration", "maxInterval": "duration", "minInterval": "duration",
+    "delayFactor": "scalar",
     "maxAttempts": "integer", "maxAttempt": "integer", "maxDuration": "duration", "warningOnRetry": "flag",
     "behavior": "text",
 }  # fmt: skip
 _DETAILS: Final[Mapping[str, Mapping[str, str]]] = {
     "checkFrequency": {"interval": "duration", "maxIterations": "integer", "maxDuration": "duration"},
-    "batch": {"rows": "integer", "bytes": "scalar", "partitions": "integer", "regexPattern": "text", "separator": "text"},
+    "batch": {"rows": "integer", "bytes": "scalar", "partitions": "integer",
+        "regexPattern": "text", "separator": "text"},
     "namespaceFiles": {
         "enabled": "boolean", "include": "texts", "exclude": "texts", "namespaces": "texts",
         "folderPerNamespace": "boolean", "ifExists": "text", "fileNotFoundStrategy": "text",
@@ -140,7 +144,8 @@ class TaskReader(Reader):
             self.wrong(path, f"tasks depend on each other in a ring: {', '.join(_ring(waiting))}")
 
     def _made(
-        self, name: str, own: dict[str, Any], properties: dict[str, Any], lists: dict[str, tuple[Task, ...]], path: Path,
+        self, name: str, own: dict[str, Any], properties: dict[str, Any], lists: dict[str, tuple[Task, ...]],
+        path: Path,
         depends_on: tuple[str, ...],
     ) -> Task:  # fmt: skip
         for key in ("runIf", "description", "timeout"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
@@ -20,7 +21,7 @@ _TYPES: Final[Mapping[str, Mapping[str, str]]] = {
         "cron": "text!", "timezone": "text", "withSeconds": "flag", "lateMaximumDelay": "duration",
         "recoverMissedSchedules": "text",
     },
-    "core.trigger.Flow": {"states": "texts", "preconditions": "any"},
+    "core.trigger.Flow": {"states": "texts"},
     "core.trigger.Webhook": {"key": "text!", "wait": "flag", "returnOutputs": "flag"},
 }  # fmt: skip
 _CONDITIONS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -30,9 +31,6 @@ _CONDITIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "core.condition.ExecutionLabels": {"labels": "labels!"},
     "core.condition.Expression": {"expression": "text!"},
 }
-_PRECONDITIONS: Final = {
-    "id": "id!", "timeWindow": "any", "flows": "any", "where": "any", "resetOnSuccess": "flag", "description": "any",
-}  # fmt: skip
 STATES: Final = (
     "SUCCESS",
     "WARNING",
@@ -68,9 +66,10 @@ def read_triggers(reader: Reader, value: Any) -> tuple[Trigger, ...]:
 def _check(reader: Reader, fields: dict[str, Any], path: Path) -> None:
     for key in ("cron", "timezone"):
         if key in fields:
-            _check_cron(reader, fields.get("cron", "* * * * *") if key == "cron" else "* * * * *", path, key, fields)
+            _check_cron(reader, path, key, fields)
     for key in ("states", "stopAfter"):
-        for name in fields.get(key, []):
+        names = fields.get(key, [])
+        for name in [names] if isinstance(names, str) else names:
             if name not in STATES:
                 reader.wrong((*path, key), f"{shown(name)} is not a state")
     recovery = fields.get("recoverMissedSchedules", "ALL")
@@ -82,32 +81,25 @@ def _check(reader: Reader, fields: dict[str, Any], path: Path) -> None:
         for at, each in reader.entries(fields.get("conditions", []), (*path, "conditions"))
         if (condition := _condition(reader, each, at))
     ]
-    if "preconditions" in fields:
-        fields["preconditions"] = reader.mapping(fields["preconditions"], (*path, "preconditions"), _PRECONDITIONS)
 
 
-def _check_cron(reader: Reader, cron: str, path: Path, key: str, fields: Mapping[str, Any]) -> None:
-    """Asks the library that the scheduler uses; a zone that does not exist is found in the same way."""
-    nicknames = {"@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@weekly": "0 0 * * 0",
-                 "@monthly": "0 0 1 * *", "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *"}  # fmt: skip
-    expression = nicknames.get(cron, cron)
-    if fields.get("withSeconds") and key == "cron":
-        expression = expression.partition(" ")[2]
+def _check_cron(reader: Reader, path: Path, key: str, fields: Mapping[str, Any]) -> None:
+    """Asks the library that runs schedules."""
     try:
         if key == "timezone":
-            _zone(fields["timezone"])
+            ZoneInfo(fields[key])
         else:
-            CronSim(expression, moment(0))
+            cron = _NICKNAMES.get(fields[key], fields[key])
+            CronSim(cron.partition(" ")[2] if fields.get("withSeconds") else cron, moment(0))
     except (CronSimError, KeyError, ValueError, OSError):
-        reader.wrong(
-            (*path, key), f"{shown(fields[key])} is not a {'time zone' if key == 'timezone' else 'cron expression'}"
-        )
+        what = "time zone" if key == "timezone" else "cron expression"
+        reader.wrong((*path, key), f"{shown(fields[key])} is not a {what}")
 
 
-def _zone(name: str) -> None:
-    from zoneinfo import ZoneInfo  # noqa: PLC0415
-
-    ZoneInfo(name)
+_NICKNAMES: Final = {
+    "@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *", "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *",
+}  # fmt: skip
 
 
 def _condition(reader: Reader, value: Any, path: Path) -> dict[str, Any] | None:
@@ -118,4 +110,6 @@ def _condition(reader: Reader, value: Any, path: Path) -> dict[str, Any] | None:
         return None
     fields = reader.mapping(fields, path, {"type": "text!", **_CONDITIONS[type]})
     reader.templates(fields, path)
+    if "labels" in fields:
+        fields["labels"] = reader.labels(fields["labels"], (*path, "labels"))
     return {**fields, "type": type.rpartition(".")[2]}

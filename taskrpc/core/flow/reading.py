@@ -56,7 +56,7 @@ class Reader:
         self.mistakes.append(FlowMistake(path, message))
 
     def mapping(self, value: Any, path: Path, known: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """A mapping without its nulls, its values checked against the kinds of `known`, and no other keys than those."""
+        """A mapping without its nulls, its values checked against the kinds of `known`, and no other keys."""
         if not isinstance(value, Mapping):
             self.wrong(path, f"is a mapping, not {shown(value)}")
             return {}
@@ -132,7 +132,7 @@ class Reader:
             self.check(each, (*path, key), "scalar")
         return {key: each if isinstance(each, str) else str(each).lower() for key, each in found.items()}
 
-    # -- kinds ----------------------------------------------------------------------------------------------------------
+    # -- kinds --------------------
 
     @staticmethod
     def _choice(value: Any, kind: str) -> str:
@@ -146,7 +146,7 @@ class Reader:
             value = str(value)
         if isinstance(value, str) and len(value) <= 256 and _ID.fullmatch(value):
             return ""
-        return f"is made of letters, digits, _, - and ., at most 256, and starts with a letter or digit, not {shown(value)}"
+        return f"is made of letters, digits, _, - and ., starts with a letter or digit, not {shown(value)}"
 
     @staticmethod
     def _is_text(value: Any) -> str:

@@ -51,7 +51,8 @@ COMMON: Final[Properties] = {
 UNSUPPORTED: Final = ("workerGroup", "taskCache", "pluginDefaultsRef", "version", "logToFile")
 _BLOCKS: Final[Properties] = {"errors": "tasks", "finally": "tasks"}
 _SUBFLOW: Final[Properties] = {
-    "namespace": "text!", "flowId": "text!", "revision": "integer", "inputs": "map", "labels": "labels", "wait": "boolean",
+    "namespace": "text!", "flowId": "text!", "revision": "integer", "inputs": "map", "labels": "labels",
+    "wait": "boolean",
     "transmitFailed": "boolean", "inheritLabels": "boolean", "scheduleDate": "text", "restartBehavior": "restart",
     "outputs": "map",
 }  # fmt: skip
@@ -76,7 +77,8 @@ FLOWABLES: Final[Mapping[str, Properties]] = {
         **_BLOCKS,
     },
     "core.flow.Pause": {
-        "pauseDuration": "duration", "delay": "duration", "behavior": "text", "onPause": "oneOrMore", "onResume": "inputs",
+        "pauseDuration": "duration", "delay": "duration", "behavior": "text", "onPause": "oneOrMore",
+        "onResume": "inputs",
         "tasks": "tasks", **_BLOCKS,
     },
     "core.flow.WorkingDirectory": {"tasks": "tasks!", **_FILES, "cache": "cache", **_BLOCKS},

@@ -113,7 +113,7 @@ def _end(work: Work, run: Run, state: str) -> None:
     end(work, run, allowed(task, worse(state, work.block(run).target or "SUCCESS")))
 
 
-# -- which start ------------------------------------------------------------------------------------------------------------
+# -- which start --------------------
 
 
 def _start(work: Work, run: Run, block: Block, tasks: Sequence[Task]) -> bool:
@@ -203,7 +203,7 @@ def _child(work: Work, run: Run, block: Block, tasks: Sequence[Task], index: int
     return work.create(tasks[index], run, block.main, index, value, turn)
 
 
-# -- loops until --------------------------------------------------------------------------------------------------------------
+# -- loops until --------------------
 
 
 def _passed(work: Work, run: Run, block: Block) -> bool:

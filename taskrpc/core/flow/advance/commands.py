@@ -126,13 +126,14 @@ def promises_begin(work: Work) -> None:
 def check_promises(work: Work) -> None:
     """Looks whether the conditions that the flow promises still hold; the first that does not, acts."""
     for promise in work.flow.sla:
-        if promise.condition is not None and not work.root_ended:
-            if not rendering(work, work.root()).condition(promise.condition):
-                _promise_broken(work, promise.id)
-                return
+        if promise.condition is None or work.root_ended:
+            continue
+        if not rendering(work, work.root()).condition(promise.condition):
+            _promise_broken(work, promise.id)
+            return
 
 
-# -- pauses ---------------------------------------------------------------------------------------------------------------------
+# -- pauses --------------------
 
 
 def paused_runs(state: State) -> list[int]:

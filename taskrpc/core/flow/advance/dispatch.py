@@ -79,7 +79,7 @@ def _start(work: Work, run: Run, task: Task) -> None:
         _FLOWABLE[task.kind](work, run, task, rendering(work, run))
 
 
-# -- what is done outside -----------------------------------------------------------------------------------------------------
+# -- what is done outside --------------------
 
 
 def _start_task(work: Work, run: Run, task: Task) -> None:
@@ -103,7 +103,7 @@ _OUTSIDE: Final[Mapping[str, Callable[[Work, Run, Task], None]]] = {
 }
 
 
-# -- flowable tasks -------------------------------------------------------------------------------------------------------------
+# -- flowable tasks --------------------
 
 
 def _plain(work: Work, run: Run, task: Task, _: Rendering) -> None:

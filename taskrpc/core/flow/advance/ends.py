@@ -120,7 +120,7 @@ def _count(work: Work, parent: Run, block: Block, run: Run) -> None:
         block.ready.append((run.iteration, run.index + 1))
 
 
-# -- trying again ---------------------------------------------------------------------------------------------------------
+# -- trying again --------------------
 
 
 def _retry_for(work: Work, run: Run, task: Task) -> tuple[Retry | None, bool]:
@@ -211,7 +211,7 @@ def end_tasks_below(work: Work, run: Run) -> None:
 OUTSIDE: Final = ("task", "Subflow", "WorkingDirectory", "ItemsSplit", "Items", "ItemsMerge")
 
 
-# -- the execution ----------------------------------------------------------------------------------------------------------
+# -- the execution --------------------
 
 
 def end_with_ancestors(work: Work, run: Run, state: str) -> None:

@@ -143,7 +143,7 @@ class Log(Action):
 
 @dataclass(frozen=True, slots=True)
 class End(Action):
-    """The execution is in a final state. `asked` are the outputs that the parent asked for, or None with a `problem`."""
+    """The execution is in a final state. `asked` are outputs that the parent asked for, or None with a `problem`."""
 
     state: str
     outputs: Mapping[str, Any] | None

@@ -1,4 +1,6 @@
-"""What a step has to know from outside: secrets, values, files, other flows. The step says what is missing, and is done again."""
+"""What a step has to know from outside: secrets, values, files, other flows. The step says what is missing, and is done
+again.
+"""
 
 from collections.abc import Mapping
 from typing import Any

@@ -91,8 +91,8 @@ def _one_by_one(work: Work, run: Run) -> bool:
 def replay(flow: Flow, state: State, id: str, at: int, target: int | None = None) -> State:
     """A new execution with the inputs of this one, from its beginning or from a task run on.
 
-    What ended before the target began is copied; the target is RESTARTED; nothing after it is there. Raises ValueError for a
-    target that there is not.
+    What ended before the target began is copied; the target is RESTARTED; nothing after it is there. Raises ValueError
+    for a target that there is not.
     """
     head = state.head
     labels = {

@@ -32,9 +32,9 @@ class Block:
     """How far the tasks below a run are: counters, so that no step has to look at all of them.
 
     `section`: which of its lists is at work: `main`, `errors`, `finally`, `after`. `main`: the name of the main list.
-    `next`: the position of the next task to start in it; in loops it goes through all values. `current`: the open run of a
-    section that is worked off one by one. `open`: unfinished runs of the main list; `worst`: the worst end of those that
-    ended; `passed`: how many ended well. `ready`: sequences of a loop that go on, as (iteration, position).
+    `next`: the position of the next task to start in it; in loops it goes through all values. `current`: the open run
+    of a section that is worked off one by one. `open`: unfinished runs of the main list; `worst`: the worst end of
+    those that ended; `passed`: how many ended well. `ready`: sequences of a loop that go on, as (iteration, position).
     `done`: ids that ended (Dag). `target`: the state that a pause ends in.
     """
 
@@ -57,8 +57,9 @@ class Block:
 class Run:
     """A task run. `n` counts them in the order of their creation; `role` and `index` say where its task stands.
 
-    `fixed` is decided once, when the run starts, and may be large (the values of a loop); `block` changes with each step.
-    `tick` counts the ends of runs, in their order. `context`: the run that began the nested context that it is in.
+    `fixed` is decided once, when the run starts, and may be large (the values of a loop); `block` changes with each
+    step. `tick` counts the ends of runs, in their order. `context`: the run that began the nested context that it is
+    in.
     """
 
     n: int
@@ -95,9 +96,9 @@ class Run:
 class Head:
     """What concerns the execution as a whole.
 
-    `variables`: by context, 0 is the main one. `pauses`: runs that hold the execution. `dispatch` and `visit`: what is still to
-    be done, in order: runs to start, blocks to look at. `detached`: open blocks of StartAsync. `tries`: which execution of
-    a series of retries it is.
+    `variables`: by context, 0 is the main one. `pauses`: runs that hold the execution. `dispatch` and `visit`: what is
+    still to be done, in order: runs to start, blocks to look at. `detached`: open blocks of StartAsync. `tries`: which
+    execution of a series of retries it is.
     """
 
     id: str
@@ -233,7 +234,9 @@ def begin(
     tries: int = 1,
     asked: Mapping[str, Any] | None = None,
 ) -> State:
-    """A new execution, CREATED. `inputs` are typed already; `asked` are outputs that a parent wants rendered at the end."""
+    """A new execution, CREATED. `inputs` are typed already; `asked` are outputs that a parent wants rendered at the
+    end.
+    """
     head = Head(
         id=id,
         state="CREATED",

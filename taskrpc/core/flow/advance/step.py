@@ -34,8 +34,8 @@ _HELD: Final = ("PAUSED", "QUEUED")
 class Step:
     """What follows: changes of the execution, actions in their order.
 
-    `taken`: how many of the events were worked off. `more`: whether something is left to do without a further event; then
-    `advance` is to be called again, with the events that were not taken (or none).
+    `taken`: how many of the events were worked off. `more`: whether something is left to do without a further event;
+    then `advance` is to be called again, with the events that were not taken (or none).
     """
 
     changes: Changes
@@ -49,8 +49,8 @@ def advance(
 ) -> Step:
     """Works off events, in their order, until none is left or `budget` runs have been started.
 
-    Nothing is changed but what is answered: the same state, events and facts give the same step. Raises MissingFactError when
-    something has to be known that `facts` does not have.
+    Nothing is changed but what is answered: the same state, events and facts give the same step. Raises
+    MissingFactError when something has to be known that `facts` does not have.
     """
     work = Work(flow, state, facts or Facts())
     left = _go_on(work, budget)
@@ -105,7 +105,7 @@ def _started(work: Work, event: Started) -> None:
 
 
 def _go_on(work: Work, budget: int) -> int:
-    """Starts and looks until nothing is left, or as many runs as are allowed have been started; answers what is left."""
+    """Starts and looks until nothing is left, or as many runs as are allowed were started; answers what is left."""
     if work.head.state == "RESTARTED":
         work.enter_head("RUNNING")
     while budget > 0 and _is_left(work):

@@ -126,11 +126,11 @@ def _passed_on(work: Work, run: Run, task: Task, state: str) -> str:
     return "SUCCESS"
 
 
-# -- ForEachItem --------------------------------------------------------------------------------------------------------------
+# -- ForEachItem --------------------
 
 
 def start_split(work: Work, run: Run, task: Task) -> None:
-    """Has the file of items cut into batches, by whoever has the storage; the answer is `{splits, batches: [uri, …]}`."""
+    """Has the file of items cut into batches, by whoever has storage; the answer is `{splits, batches: [uri, …]}`."""
     parent = work.run(run.parent)
     renders = rendering(work, parent)
     items = renders.text(task.properties["items"])

@@ -27,7 +27,8 @@ from taskrpc.core.flow.expressions.jq_values import SIMPLE, checked, wrong
 MOST_DEPTH: Final = 32
 
 _TOKEN: Final = re.compile(
-    r"""\s*(?:(?P<number>\d{1,18}(?:\.\d{1,18})?)|(?P<text>"(?:[^"\\]|\\.)*")|(?P<field>\.[A-Za-z_]\w*)|(?P<name>\$?[A-Za-z_]\w*)
+    r"""\s*(?:(?P<number>\d{1,18}(?:\.\d{1,18})?)|(?P<text>"(?:[^"\\]|\\.)*")
+    |(?P<field>\.[A-Za-z_]\w*)|(?P<name>\$?[A-Za-z_]\w*)
     |(?P<sign>\.\.|//|==|!=|<=|>=|[][.|,:;()?{}<>+*/%-]))""",
     re.VERBOSE,
 )
