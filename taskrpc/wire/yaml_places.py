@@ -5,16 +5,26 @@ from collections.abc import Sequence
 import yaml
 
 
-def line_of(content: bytes, path: Sequence[str]) -> int | None:
-    """The line, from 1, of the last key on a path of keys that the document has; None if it has not even the first.
+def line_of(content: bytes, path: Sequence[str | int]) -> int | None:
+    """The line, from 1, of the last key or element on a path that the document has; None if it has not even the first.
 
     For content that `yaml_reader.decode` has accepted: PyYAML's composer crashes on hostile nesting.
     """
     node, line = yaml.compose(content, Loader=yaml.CSafeLoader), None
     for step in path:
-        entries = node.value if isinstance(node, yaml.MappingNode) else []
-        found = next((entry for entry in entries if entry[0].value == step), None)
+        entries = _entries(node)
+        found = next((entry for key, *entry in entries if key == str(step)), None)
         if found is None:
             break
         line, node = found[0].start_mark.line + 1, found[1]
     return line
+
+
+def _entries(node: yaml.Node | None) -> list[tuple[str, yaml.Node, yaml.Node]]:
+    """Key, where it stands, value; the elements of a list have their numbers for keys."""
+    match node:
+        case yaml.MappingNode():
+            return [(key.value, key, value) for key, value in node.value]
+        case yaml.SequenceNode():
+            return [(str(index), value, value) for index, value in enumerate(node.value)]
+    return []

@@ -50,7 +50,7 @@ class TaskReader(Reader):
 
     def task(self, value: Any, path: Path, depends_on: tuple[str, ...] = ()) -> Task | None:
         """One task; None if it cannot be told what it is."""
-        if len(path) > 3 * MOST_DEPTH or len(self.tasks) > MOST_TASKS:
+        if sum(isinstance(step, int) for step in path) > MOST_DEPTH or len(self.tasks) > MOST_TASKS:
             self.wrong(path, f"a flow has at most {MOST_TASKS} tasks, nested at most {MOST_DEPTH} deep")
             return None
         fields = self.mapping(value, path)

@@ -182,7 +182,7 @@ class ByTask(Mapping[str, Any]):
         values = () if self._task is None else (*self._values, key)
         run = self._work.found(task, values)
         found = _ABSENT if run is None or not self._sees(run) else self._read(run)
-        if self._work.below(task, values):
+        if self._work.has_below(task, values):
             found = ByTask(self._work, self._run, self._read, task, values)
         if found is _ABSENT:
             raise KeyError(key)

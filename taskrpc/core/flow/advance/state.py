@@ -5,7 +5,7 @@ Times are microseconds since 1970. Everything is plain data that JSON can hold.
 
 import copy
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -183,7 +183,7 @@ class State:
         """The last run of a task with these loop values, from the outermost loop inwards."""
         return self._found.get((task, values))
 
-    def below(self, task: str, values: tuple[str, ...]) -> Iterable[str]:
+    def below(self, task: str, values: tuple[str, ...]) -> Collection[str]:
         """The loop values that come next after these, for which there are runs of the task."""
         return self._below.get((task, values), ())
 

@@ -90,6 +90,10 @@ class Work:
         """The loop values that come next after these."""
         return list(dict.fromkeys((*self._state.below(task, values), *self._below.get((task, values), ()))))
 
+    def has_below(self, task: str, values: tuple[str, ...]) -> bool:
+        """Whether any loop values come next after these."""
+        return bool(self._below.get((task, values)) or self._state.below(task, values))
+
     def path(self, run: Run) -> tuple[str, ...]:
         """The loop values around a run, and its own."""
         return path_of(run, self.runs)
