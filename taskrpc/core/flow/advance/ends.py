@@ -257,6 +257,7 @@ def finish(work: Work, state: str) -> None:
             block.counts["main next"] = block.next
         block.target, block.section = state, "detached"
         return
+    _end_what_is_left(work, state)
     state = _with_outputs(work, root, state)
     work.head.pauses.clear()
     work.enter(root, state)
@@ -270,6 +271,21 @@ def finish(work: Work, state: str) -> None:
         work.visit(ROOT)
     else:
         done(work)
+
+
+def _end_what_is_left(work: Work, state: str) -> None:
+    """What fail-fast has left open ends with the execution; only leaves that are under way outside come to an end alone."""
+    stack = [ROOT]
+    while stack:
+        for child in list(work.children(stack.pop())):
+            if child.role == "afterExecution":
+                continue
+            if not child.ended and child.state not in ("SUBMITTED", "RUNNING"):
+                _take_state(work, work.edit(child.n), state)
+            if child.block is not None and not child.ended:
+                _take_state(work, work.edit(child.n), state)
+            if child.block is not None and (child.block.open or child.block.current is not None):
+                stack.append(child.n)
 
 
 def done(work: Work) -> None:

@@ -18,7 +18,7 @@ def _mapping(text: str) -> dict[str, Any]:
     return document
 
 
-def log(id: str, message: str = "hi", **more: Any) -> dict[str, Any]:
+def log(id: str, message: Any = "hi", **more: Any) -> dict[str, Any]:
     """A Log."""
     return {"id": id, "type": "core.log.Log", "message": message, **more}
 
