@@ -224,7 +224,12 @@ def end_with_ancestors(work: Work, run: Run, state: str) -> None:
         close_attempt(above, state, work.now)
         work.enter(above, state)
         parent = above.parent
-    finish(work, state)
+    if work.root_ended:
+        block = work.block(work.root())
+        block.next, block.current = len(work.list_of(work.root(), "after")), None
+        work.visit(ROOT)
+    else:
+        finish(work, state)
 
 
 def end_all(work: Work, state: str) -> None:
@@ -266,7 +271,7 @@ def finish(work: Work, state: str) -> None:
     work.actions.append(End(ROOT, state, work.head.outputs, asked, problem))
     if block.section == "main":
         block.counts["main next"] = block.next
-    block.section, block.next, block.current = "after", 0, None
+    block.section, block.next, block.current, block.target = "after", 0, None, None
     if work.list_of(root, "after") and state != "RETRIED":
         work.visit(ROOT)
     else:
@@ -290,6 +295,8 @@ def _end_what_is_left(work: Work, state: str) -> None:
 
 def done(work: Work) -> None:
     """Nothing is left to do."""
+    if work.head.finished:
+        return
     work.head.finished = True
     work.actions.append(Finish(ROOT))
 
