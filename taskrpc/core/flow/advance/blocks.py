@@ -249,7 +249,7 @@ def pause(work: Work, run: Run) -> None:
     """Holds a run, and with it the execution."""
     work.enter(run, "PAUSED")
     work.head.pauses.append(run.n)
-    if work.head.state != "PAUSED":
+    if work.head.state != "PAUSED" and not work.root_ended:
         work.enter_head("PAUSED")
 
 

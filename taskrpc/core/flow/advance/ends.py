@@ -80,8 +80,6 @@ def end(work: Work, run: Run, state: str) -> None:
 
 def _take_state(work: Work, child: Run, state: str) -> None:
     """An open child of a block that has ended ends as the block did; what it has below it runs on."""
-    if child.state == "RETRYING":
-        work.head.retrying -= 1
     close_attempt(child, state, work.now)
     work.enter(child, state)
     if child.n in work.head.pauses:
@@ -149,13 +147,13 @@ def _try_again(work: Work, run: Run, retry: Retry, inherited: bool) -> bool:
         end_with_ancestors(work, run, "RETRIED")
         return True
     work.enter(run, "RETRYING")
-    work.head.retrying += 1
     if work.head.state == "RUNNING":
         work.enter_head("RETRYING")
     work.actions.append(SetTimer(run.n, "retry", len(run.attempts), delay))
-    if inherited:
-        work.block(work.edit(run.parent)).retrying += 1
-        work.visit(run.parent)
+    parent = work.edit(run.parent)
+    if inherited and run.role == work.block(parent).main:
+        work.block(parent).retrying += 1
+        work.visit(parent.n)
     return True
 
 
@@ -173,10 +171,7 @@ def retry_fired(work: Work, run: Run) -> None:
     """The time of a new try has come: what the failure had started is undone, and the same run starts again."""
     parent = work.edit(run.parent)
     block = work.block(parent)
-    work.head.retrying -= 1
-    if not work.head.retrying and work.head.state == "RETRYING":
-        work.enter_head("RUNNING")
-    if block.retrying:
+    if block.retrying and run.role == block.main:
         block.retrying -= 1
         if block.section in ("errors", "finally") and not block.failed:
             undo_handlers(work, parent)
@@ -216,14 +211,12 @@ OUTSIDE: Final = ("task", "Subflow", "WorkingDirectory", "ItemsSplit", "Items", 
 
 def end_with_ancestors(work: Work, run: Run, state: str) -> None:
     """Ends a run and all around it, up to the execution, at once."""
-    close_attempt(run, state, work.now)
-    work.enter(run, state)
-    parent = run.parent
-    while parent > ROOT:
-        above = work.edit(parent)
-        close_attempt(above, state, work.now)
-        work.enter(above, state)
-        parent = above.parent
+    n = run.n
+    while n > ROOT:
+        if not work.run(n).ended:
+            _take_state(work, work.edit(n), state)
+        n = work.run(n).parent
+    work.head.detached.clear()
     if work.root_ended:
         block = work.block(work.root())
         block.next, block.current = len(work.list_of(work.root(), "after")), None
@@ -285,9 +278,7 @@ def _end_what_is_left(work: Work, state: str) -> None:
         for child in list(work.children(stack.pop())):
             if child.role == "afterExecution":
                 continue
-            if not child.ended and child.state not in ("SUBMITTED", "RUNNING"):
-                _take_state(work, work.edit(child.n), state)
-            if child.block is not None and not child.ended:
+            if not child.ended and (child.block is not None or child.state not in ("SUBMITTED", "RUNNING")):
                 _take_state(work, work.edit(child.n), state)
             if child.block is not None and (child.block.open or child.block.current is not None):
                 stack.append(child.n)

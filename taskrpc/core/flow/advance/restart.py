@@ -23,7 +23,6 @@ def restarted(work: Work) -> None:
         if child.role == "afterExecution":
             work.remove(child.n)
     work.head.pauses.clear()
-    work.head.retrying = 0
     work.head.dispatch.clear()
     work.head.finished = False
     work.head.outputs = None

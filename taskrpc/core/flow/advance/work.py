@@ -169,6 +169,8 @@ class Work:
         while stack:
             at = stack.pop()
             stack += [child.n for child in self.children(at)]
+            if self.run(at).state == "RETRYING":
+                self._not_retrying()
             self._gone[at] = None
             self._runs.pop(at, None)
             if at in self.head.pauses:
@@ -176,8 +178,16 @@ class Work:
 
     def enter(self, run: Run, state: str) -> None:
         """Puts a run, which is being edited, into a state."""
+        if run.state == "RETRYING":
+            self._not_retrying()
+        self.head.retrying += state == "RETRYING"
         run.state = state
         run.history.append((state, self.now))
+
+    def _not_retrying(self) -> None:
+        self.head.retrying -= 1
+        if self.head.state == "RETRYING" and not self.head.retrying:
+            self.enter_head("RUNNING")
 
     def enter_head(self, state: str) -> None:
         """Puts the execution into a state."""

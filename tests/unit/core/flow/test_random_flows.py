@@ -126,7 +126,7 @@ def final_states(run: Run) -> list[str]:
     return [state for state, _ in run.history if state in TERMINATED]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(flows())
 def test_every_flow_ends_and_each_run_has_one_final_state(flow: Flow) -> None:
     execution = run(flow)
@@ -138,7 +138,7 @@ def test_every_flow_ends_and_each_run_has_one_final_state(flow: Flow) -> None:
     assert execution.state.head.retrying == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(flows())
 def test_nothing_runs_that_should_not(flow: Flow) -> None:
     execution = run(flow)
@@ -179,7 +179,7 @@ def told_again(
             return state, actions
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(flows(), st.integers(1, 7), st.randoms(use_true_random=False))
 def test_the_same_events_give_the_same_actions_however_they_are_cut(
     flow: Flow, budget: int, sizes: random.Random
