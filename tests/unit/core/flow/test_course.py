@@ -1,0 +1,507 @@
+"""How executions go: loops, branches, pauses, retries, nested contexts, variables, what a task sees."""
+
+# ruff: noqa: E501  (flows are easier to read so)
+
+from typing import Any
+
+import pytest
+
+from taskrpc.core.flow.advance.commands import check_resume, paused_runs
+from taskrpc.core.flow.advance.events import Continued, Fired, Resumed, SetTimer
+from taskrpc.core.flow.advance.state import ROOT
+from taskrpc.core.flow.inputs import InvalidInputError
+from taskrpc.core.flow.parse import parse_template
+from tests.flows.simulation import SECOND, Execution, World
+from tests.unit.core.flow.flows import fail, flow, flow_of, flowable, log, value, work
+
+RETRY = {"type": "constant", "interval": "PT1S", "maxAttempts": 3}
+
+
+def ran(
+    *tasks: dict[str, Any], world: World | None = None, inputs: dict[str, Any] | None = None, **more: Any
+) -> Execution:
+    """A flow of these tasks, run to its end."""
+    world = world or World()
+    execution = world.start(flow(*tasks, **more), inputs)
+    world.settle()
+    return execution
+
+
+def of(text: str, world: World | None = None, **inputs: Any) -> Execution:
+    world = world or World()
+    execution = world.start(flow_of(text), inputs)
+    world.settle()
+    return execution
+
+
+def outputs(execution: Execution, task: str) -> list[Any]:
+    return [(run.outputs or {}).get("value") for run in execution.named(task)]
+
+
+def messages(execution: Execution, level: str = "ERROR") -> list[str]:
+    return [line.message for line in execution.logs if line.level == level]
+
+
+# -- loops --------------------
+
+
+def test_values_of_a_loop_are_texts_each_once() -> None:
+    execution = ran(
+        {
+            "id": "each",
+            "type": "core.flow.ForEach",
+            "values": '["a", 1, {"k": [2]}, "a"]',
+            "tasks": [value("v", "{{ taskrun.value }}")],
+        }
+    )
+    assert outputs(execution, "v") == ["a", "1", '{"k":[2]}']
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ("[1, null]", "a value is null"),
+        ("{}", "the values are a list of at most"),
+        ("nope", "the values are no JSON list"),
+        ([1.5], "a value of a list in YAML is"),
+        (7, "the values are a list"),
+        ("{{ x }}", "Unable to find `x`"),
+    ],
+)
+def test_a_loop_over_what_is_no_list_fails(values: Any, problem: str) -> None:
+    execution = ran({"id": "each", "type": "core.flow.ForEach", "values": values, "tasks": [log("l")]})
+    assert execution.states() == ["each FAILED"]
+    assert problem in messages(execution)[0]
+
+
+def test_a_loop_over_nothing_succeeds() -> None:
+    assert ran({"id": "each", "type": "core.flow.ForEach", "values": [], "tasks": [log("l")]}).states() == [
+        "each SUCCESS"
+    ]
+
+
+def test_a_limit_below_zero_fails() -> None:
+    execution = ran({"id": "p", "type": "core.flow.Parallel", "concurrent": "{{ 0 - 1 }}", "tasks": [log("l")]})
+    assert "a limit is 0 or more, not -1" in messages(execution)[0]
+
+
+def test_many_values_are_started_in_portions() -> None:
+    for kind, key in (("ForEach", "values"), ("EachParallel", "value")):
+        loop = {
+            "id": "each",
+            "type": f"core.flow.{kind}",
+            key: list(range(1200)),
+            "concurrencyLimit": 0,
+            "tasks": [value("v")],
+        }
+        if kind == "EachParallel":
+            del loop["concurrencyLimit"]
+        execution = ran(loop)
+        assert len(execution.named("v")) == 1200
+
+
+def test_a_loop_starts_as_many_sequences_as_it_may() -> None:
+    world = World()
+    loop = {
+        "id": "each",
+        "type": "core.flow.ForEach",
+        "values": list(range(6)),
+        "concurrencyLimit": 2,
+        "tasks": [work("a"), log("b")],
+    }
+    execution = world.start(flow(loop))
+    open_at_once = 0
+
+    def count() -> bool:
+        nonlocal open_at_once
+        open_at_once = max(open_at_once, sum(not run.ended for run in execution.named("a")))
+        return False
+
+    world.settle(stop=count)
+    assert open_at_once == 2
+    assert len(execution.named("b")) == 6
+
+
+def test_outputs_are_found_by_the_loop_values_around() -> None:
+    execution = of(
+        """
+        tasks:
+          - id: outer
+            type: core.flow.ForEach
+            values: [a, b]
+            tasks:
+              - id: inner
+                type: core.flow.ForEach
+                values: [1, 2]
+                tasks:
+                  - {id: x, type: core.debug.Return, format: "{{ parents[0].taskrun.value }}{{ taskrun.value }}{{ taskrun.iteration }}"}
+                  - {id: y, type: core.debug.Return, format: "{{ currentEachOutput(outputs.x).value }} {{ outputs.x.a['1'].value }}"}
+          - {id: all, type: core.debug.Return, format: "{{ outputs.x }} {{ outputs | keys }} {{ tasks.x.a['1'].state }} {{ tasks | length }}"}
+          - {id: none, type: core.debug.Return, format: "{{ outputs.x.c ?? 'none' }} {{ parent ?? 'none' }} {{ currentEachOutput(outputs.x) is map }}"}
+        """
+    )
+    assert outputs(execution, "y") == ["a10 a10", "a21 a10", "b10 a10", "b21 a10"]
+    assert outputs(execution, "all")[0].startswith('{"a":{"1":{"value":"a10"},"2":{"value":"a21"}},"b":')
+    assert outputs(execution, "all")[0].endswith('["x","y","inner"] SUCCESS 5')
+    assert outputs(execution, "none") == ["none none true"]
+
+
+def test_what_a_task_sees() -> None:
+    execution = of(
+        """
+        labels: {team.name: core}
+        variables: {v: "{{ not rendered }}"}
+        inputs: [{id: a.b, type: INT, defaults: 1}]
+        tasks:
+          - id: see
+            type: core.debug.Return
+            format: >-
+              {{ flow.id }} {{ task.id }} {{ execution.id }} {{ execution.startDate }} {{ taskrun.attemptsCount }} {{ inputs.a.b }}
+              {{ labels.team.name }} {{ envs.stage }} {{ trigger is defined }} {{ workerTaskrun is defined }} {{ taskrun.parentId is defined }}
+              {{ workingDir }} {{ errorLogs() }} {{ tasksWithState('success') }} {{ kv('k') ?? 'none' }} {{ secret('s') ?? 'none' }}
+              {{ kv('k', errorOnMissing=false) ?? 'nothing' }} {{ read('f') ?? 'no file' }} {{ fileExists('x://y') }} {{ fileURI('f') }}
+              {{ currentEachOutput(1) }}
+        """
+    )
+    assert execution.runs[0].outputs == {
+        "value": "flow see execution-1 2026-02-02T02:40:00Z 0 1 core test false false false $WORKING_DIR [] [] none none nothing"
+        " no file false namespace://company.team/f 1"
+    }
+
+
+@pytest.mark.parametrize("wrong", ["isFileEmpty('x://y')", "tasksWithState(1)", "currentEachOutput(1)"])
+def test_what_cannot_be_answered_fails_the_task(wrong: str) -> None:
+    loop = {"id": "each", "type": "core.flow.ForEach", "values": ["a"], "tasks": [value("v", "{{ " + wrong + " }}")]}
+    assert ran(loop).state.head.state == "FAILED"
+
+
+def test_a_file_can_be_asked_for() -> None:
+    world = World()
+    uri = world.store("text")
+    empty = world.store("")
+    execution = ran(
+        value("v", f"{{{{ read('{uri}') }}}} {{{{ fileSize('{uri}') }}}} {{{{ isFileEmpty('{empty}') }}}}"), world=world
+    )
+    assert outputs(execution, "v") == ["text 4 true"]
+
+
+# -- branches --------------------
+
+
+def test_a_switch_without_a_match_fails_and_does_not_do_its_finally() -> None:
+    execution = ran(
+        {"id": "s", "type": "core.flow.Switch", "value": "x", "cases": {"a": [log("l")]}, "finally": [log("f")]}
+    )
+    assert execution.states() == ["s FAILED"]
+    assert "no case for 'x', and no defaults" in messages(execution)[0]
+
+
+def test_a_dag_starts_what_is_ready_as_many_as_it_may() -> None:
+    tasks = [{"task": work(id), "dependsOn": needed} for id, needed in (("a", []), ("b", []), ("c", ["a", "b"]))]
+    execution = ran({"id": "d", "type": "core.flow.Dag", "tasks": tasks, "concurrent": 1})
+    a, b, c = (execution.named(id)[0] for id in "abc")
+    assert a.history[-1][1] <= b.history[0][1] <= b.history[-1][1] <= c.history[0][1]
+
+
+def test_a_template_is_done_in_place_with_its_arguments() -> None:
+    inner = flowable(
+        "Sequential", "inner", value("said", "{{ parent.outputs.args.who ?? 'nobody' }} {{ parents | length }}")
+    )
+    parsed = parse_template({"id": "t", "namespace": "n", "tasks": [inner, log("off", disabled=True)]})
+    world = World(templates={("n", "t"): (parsed[2], parsed[3])})
+    execution = ran(
+        {"id": "use", "type": "core.flow.Template", "namespace": "n", "templateId": "t", "args": {"who": "you"}},
+        world=world,
+    )
+    assert execution.states() == ["use SUCCESS", "inner SUCCESS", "said SUCCESS"]
+    assert outputs(execution, "said") == ["you 1"]
+
+
+# -- loops until --------------------
+
+
+def test_a_loop_until_begins_anew_until_its_condition_holds() -> None:
+    execution = of(
+        """
+        tasks:
+          - id: loop
+            type: core.flow.LoopUntil
+            condition: "{{ outputs.count['values'].n == '3' }}"
+            checkFrequency: {interval: PT10S}
+            tasks:
+              - {id: count, type: core.output.OutputValues, values: {n: "{{ outputs.loop.iterationCount }}", i: "{{ taskrun.iteration }}"}}
+        """
+    )
+    assert execution.states() == ["loop SUCCESS", "count SUCCESS"]
+    assert execution.named("count")[0].outputs == {"values": {"n": "3", "i": "2"}}
+    assert [state for state, _ in execution.state.head.history].count("PAUSED") == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "state", "count"),
+    [
+        ({"checkFrequency": {"interval": "PT1S", "maxIterations": 2}}, "SUCCESS", 3),
+        ({"checkFrequency": {"interval": "PT1S", "maxIterations": 2}, "failOnMaxReached": True}, "FAILED", 3),
+        ({"checkFrequency": {"interval": "PT1S", "maxDuration": "PT3S"}, "failOnMaxReached": True}, "FAILED", 6),
+        ({"checkFrequency": {"interval": "often{{ '' }}"}}, "FAILED", 1),
+    ],
+)
+def test_a_loop_until_has_limits(more: dict[str, Any], state: str, count: int) -> None:
+    execution = ran(flowable("LoopUntil", "loop", log("l"), condition="false", **more))
+    assert (execution.runs[0].state, (execution.runs[0].outputs or {})["iterationCount"]) == (state, count)
+
+
+def test_a_loop_until_with_a_disabled_task_makes_one_pass() -> None:
+    execution = ran(flowable("LoopUntil", "loop", log("l"), log("off", disabled=True), condition=False))
+    assert execution.states() == ["loop SUCCESS", "l SUCCESS"]
+
+
+# -- pauses --------------------
+
+
+def test_a_pause_is_resumed_with_inputs() -> None:
+    world = World()
+    pause = flowable(
+        "Pause", "p", value("v", "{{ outputs.p.onResume.who }}"), onResume=[{"id": "who"}], onPause=log("told")
+    )
+    execution = world.start(flow(pause, log("after")))
+    world.settle()
+    assert execution.states() == ["p PAUSED", "told SUCCESS"]
+    (n,) = paused_runs(execution.state)
+    with pytest.raises(InvalidInputError, match="who"):
+        check_resume(execution.flow, execution.state, n, {}, world.now)
+    values = check_resume(execution.flow, execution.state, n, {"who": "me"}, world.now)
+    world.tell(execution, Resumed(world.now, n, values, "somebody"))
+    world.tell(execution, Resumed(world.now, n, values))
+    world.settle()
+    assert execution.states() == ["p SUCCESS", "told SUCCESS", "v SUCCESS", "after SUCCESS"]
+    assert outputs(execution, "v") == ["me"]
+    with pytest.raises(ValueError, match="is not paused"):
+        check_resume(execution.flow, execution.state, n, {}, world.now)
+
+
+def test_a_loop_until_that_pauses_can_be_resumed() -> None:
+    world = World()
+    loop = flowable(
+        "LoopUntil",
+        "loop",
+        log("l"),
+        condition="{{ outputs.loop.iterationCount == 2 }}",
+        checkFrequency={"interval": "P1D"},
+    )
+    execution = world.start(flow(loop))
+    world.settle(SECOND)
+    world.tell(execution, Resumed(world.now, 1))
+    world.settle()
+    assert execution.state.head.state == "SUCCESS"
+    assert world.now < execution.state.head.created + 90_000 * SECOND
+
+
+@pytest.mark.parametrize(("behavior", "states"), [
+    ("FAIL", ["p FAILED", "e SUCCESS", "f SUCCESS"]),
+    ("CANCEL", ["p CANCELLED"]),
+    ("WARN", ["p WARNING", "t SUCCESS", "f SUCCESS", "after SUCCESS"]),
+])  # fmt: skip
+def test_a_pause_ends_as_it_says(behavior: str, states: list[str]) -> None:
+    more = {"pauseDuration": "PT1S", "behavior": behavior, "errors": [log("e")], "finally": [log("f")]}
+    assert ran(flowable("Pause", "p", log("t"), **more), log("after")).states() == states
+
+
+def test_a_pause_with_handlers_only_and_one_that_makes_no_sense() -> None:
+    pause = {"id": "p", "type": "core.flow.Pause", "delay": "PT1S", "finally": [log("f")]}
+    assert ran(pause).states() == ["p SUCCESS", "f SUCCESS"]
+    assert "behavior is one of" in messages(ran({"id": "p", "type": "core.flow.Pause", "behavior": "{{ 'X' }}"}))[0]
+
+
+# -- retries --------------------
+
+
+@pytest.mark.parametrize(
+    ("retry", "attempts", "seconds"),
+    [
+        (RETRY, 3, 2),
+        ({"type": "exponential", "interval": "PT1S", "maxInterval": "PT3S", "maxAttempts": 4}, 4, 6),
+        ({"type": "constant", "interval": "PT1S", "maxDuration": "PT2.5S"}, 3, 2),
+    ],
+)
+def test_a_failing_task_is_tried_again(retry: dict[str, Any], attempts: int, seconds: int) -> None:
+    execution = ran(fail("f", retry=retry))
+    run = execution.runs[0]
+    assert (len(run.attempts), run.state, run.history[-1][1] - run.history[0][1]) == (
+        attempts,
+        "FAILED",
+        seconds * SECOND,
+    )
+
+
+def test_a_random_delay_is_within_its_bounds() -> None:
+    execution = ran(fail("f", retry={"type": "random", "minInterval": "PT1S", "maxInterval": "PT2S", "maxAttempts": 5}))
+    delays = [action.after for action in execution.actions if isinstance(action, SetTimer)]
+    assert len(delays) == 4
+    assert all(SECOND <= delay <= 2 * SECOND for delay in delays)
+    assert len(set(delays)) > 1
+
+
+def test_handlers_start_before_the_retry_of_something_around_and_vanish_with_it() -> None:
+    block = flowable(
+        "Sequential", "s", fail("f"), retry=RETRY, errors=[work("e"), log("e2")], **{"finally": [log("x")]}
+    )
+    execution = ran(flowable("Sequential", "outer", block))
+    assert [line for line in execution.states() if "outer" not in line] == [
+        "s FAILED", "f FAILED", "e SUCCESS", "e2 SUCCESS", "x SUCCESS",
+    ]  # fmt: skip
+    assert [len(run.attempts) for run in execution.named("f")] == [3]
+    assert execution.state.head.next > 10
+
+
+def test_a_success_after_retries_may_be_a_warning() -> None:
+    task = value("v", "{{ taskrun.attemptsCount == 1 ? 'ok' : missing }}", retry={**RETRY, "warningOnRetry": True})
+    assert ran(task).states() == ["v WARNING"]
+
+
+def test_a_new_execution_is_tried_as_often_as_is_said() -> None:
+    world = World()
+    nested = flowable("Sequential", "s", fail("f", retry={**RETRY, "behavior": "CREATE_NEW_EXECUTION"}))
+    ran(nested, world=world)
+    assert [each.state.head.state for each in world.executions.values()] == ["RETRIED", "RETRIED", "FAILED"]
+
+
+# -- leaves --------------------
+
+
+@pytest.mark.parametrize(
+    ("task", "state", "message"),
+    [
+        ({"type": "core.execution.Assert", "conditions": ["{{ 1 == 1 }}", "false"]}, "FAILED", "Assertion failed: false"),
+        ({"type": "core.execution.Assert", "conditions": "{{ true }}", "errorMessage": "x"}, "SUCCESS", None),
+        ({"type": "core.execution.Exit", "state": "{{ 'X' }}"}, "FAILED", "an execution cannot end as 'X'"),
+        ({"type": "core.execution.Exit", "state": "FAILED", "allowFailure": True}, "WARNING", None),
+        ({"type": "core.execution.UnsetVariables", "variables": ["x"]}, "FAILED", "there is no variable 'x'"),
+        ({"type": "core.execution.UnsetVariables", "variables": "x", "ignoreMissing": True}, "SUCCESS", None),
+        ({"type": "core.execution.SetVariables", "variables": {"v": 2}, "overwrite": False}, "FAILED", "the variable 'v' is set already"),
+        ({"type": "core.execution.SetVariables", "variables": {"w": 2}, "overwrite": False}, "SUCCESS", None),
+        ({"type": "core.flow.Sleep", "duration": "PT5S", "timeout": "PT1S"}, "FAILED", "Timeout after PT1S"),
+        ({"type": "core.flow.Sleep", "duration": "PT1S", "timeout": "PT5S"}, "SUCCESS", None),
+        ({"type": "core.execution.Fail", "condition": "{{ 1 == 2 }}"}, "SUCCESS", None),
+        ({"type": "core.execution.Fail", "errorMessage": "no {{ task.id }}"}, "FAILED", "no x"),
+        ({"type": "core.debug.Return", "runIf": "{{ missing }}"}, "FAILED", "Unable to find `missing`"),
+        ({"type": "core.debug.Return", "runIf": "0"}, "SKIPPED", None),
+    ],
+)  # fmt: skip
+def test_what_the_leaves_do(task: dict[str, Any], state: str, message: str | None) -> None:
+    execution = ran({"id": "x", **task}, variables={"v": 1})
+    assert execution.runs[0].state == state
+    assert (message is None) == (not messages(execution))
+    assert message is None or message in messages(execution)[0]
+
+
+def test_lines_of_the_log_have_levels_and_may_be_held_back() -> None:
+    execution = ran(
+        log("a", ["x", 1], level="WARN"),
+        log("b", level="INFO", logLevel="ERROR"),
+        {"id": "c", "type": "core.debug.Echo", "format": "e"},
+    )
+    assert [(line.level, line.message) for line in execution.logs] == [("WARN", "x"), ("WARN", "1"), ("INFO", "e")]
+
+
+def test_only_the_first_errors_are_kept_for_expressions() -> None:
+    errors = {"errors": [value("v", "{{ errorLogs() | length }}")]}
+    execution = ran(*(fail(f"f{n}", allowFailure=True) for n in range(30)), fail("last"), **errors)
+    assert outputs(execution, "v") == ["25"]
+
+
+# -- nested contexts --------------------
+
+
+def test_what_is_started_apart_has_variables_and_outputs_of_its_own() -> None:
+    seen = "{{ vars.v }} {{ outputs.before.value ?? '-' }} {{ outputs.inside.value ?? '-' }} {{ outputs.beside.value ?? '-' }}"
+    execution = ran(
+        value("before", "b"),
+        {
+            "id": "async", "type": "core.flow.StartAsync",
+            "taskStart": [
+                {"id": "own", "type": "core.execution.SetVariables", "variables": {"v": "own"}},
+                value("inside", "i"), work("wait"), value("inner", seen),
+            ],
+            "onStarted": [value("beside", "s"), value("outer", seen)],
+        },
+        value("after", seen),
+        variables={"v": "first"},
+    )  # fmt: skip
+    assert outputs(execution, "inner") == ["own b i -"]
+    assert outputs(execution, "outer") == ["first b - s"]
+    assert outputs(execution, "after") == ["first b - s"]
+    assert execution.named("after")[0].history[0][1] < execution.named("inner")[0].history[0][1]
+
+
+def test_an_execution_waits_for_what_was_started_apart_and_is_as_bad_as_that() -> None:
+    execution = ran(
+        {"id": "a", "type": "core.flow.StartAsync", "taskStart": [work("w"), fail("f")], "onStarted": [log("l")]},
+        log("z"),
+    )
+    assert execution.states() == ["a SUCCESS", "a_start FAILED", "w SUCCESS", "l SUCCESS", "z SUCCESS", "f FAILED"]
+    assert execution.state.head.state == "FAILED"
+
+
+def test_what_has_nothing_to_start_fails_and_what_has_no_delay_goes_on_afterwards() -> None:
+    nothing = {"id": "a", "type": "core.flow.StartAsync", "onStarted": [log("l")], "onFailed": [log("f")]}
+    assert ran(nothing).states() == ["a SUCCESS", "f SUCCESS"]
+    assert ran({"id": "a", "type": "core.flow.StartAsync"}).states() == ["a SUCCESS"]
+    at_once = {"id": "a", "type": "core.flow.StartAsync", "taskStart": [fail("f")], "onStarted": [log("l")]}
+    assert ran(at_once).states() == ["a SUCCESS", "a_start FAILED", "f FAILED", "l SUCCESS"]
+
+
+def test_contexts_nest() -> None:
+    inner = {
+        "id": "b",
+        "type": "core.flow.StartAsync",
+        "taskStart": [value("c", "{{ outputs.x.value }}{{ outputs.y.value }}"), value("d", "{{ outputs.c.value }}")],
+    }
+    outer = {
+        "id": "a",
+        "type": "core.flow.StartAsync",
+        "taskStart": [value("y", "y"), inner, value("e", "{{ outputs.c.value ?? '-' }}")],
+    }
+    execution = ran(value("x", "x"), outer)
+    assert outputs(execution, "d") == ["xy"]
+    assert outputs(execution, "e") == ["-"]
+
+
+# -- the end --------------------
+
+
+def test_an_output_that_cannot_be_rendered_fails_the_execution_unless_it_is_optional() -> None:
+    wanted = [{"id": "a", "value": "{{ 1 }}", "type": "INT"}, {"id": "b", "value": "{{ x }}", "required": False}]
+    assert ran(log("l"), outputs=wanted).state.head.outputs == {"a": 1}
+    execution = ran(log("l"), outputs=[{"id": "a", "value": "x", "type": "INT"}])
+    assert (execution.state.head.state, messages(execution)[0]) == ("FAILED", 'output a: "x" is not a whole number')
+
+
+def test_nothing_that_is_done_afterwards_changes_the_state() -> None:
+    pause = {"id": "p", "type": "core.flow.Pause", "pauseDuration": "PT1S"}
+    execution = ran(
+        log("l"),
+        afterExecution=[fail("f"), pause, {"id": "x", "type": "core.execution.Exit", "state": "KILLED"}, log("never")],
+    )
+    assert execution.state.head.state == "SUCCESS"
+    assert execution.states() == ["l SUCCESS", "f FAILED", "p SUCCESS", "x KILLED"]
+
+
+def test_what_fails_fast_leaves_nothing_open_but_what_is_under_way() -> None:
+    slow = flowable("Sequential", "s", flowable("Sequential", "deep", work("w"), log("never")))
+    retried = flowable("Sequential", "r", fail("f", retry={**RETRY, "interval": "PT1H"}))
+    world = World()
+    world.mute.add("company/work")
+    execution = world.start(flow(flowable("Parallel", "p", slow, retried, fail("now"))))
+    world.settle(SECOND)
+    assert execution.state.head.state == "FAILED"
+    assert [run.task for run in execution.runs if not run.ended] == ["w"]
+
+
+def test_a_late_timer_changes_nothing() -> None:
+    execution = ran(log("l"))
+    for event in (Fired(0, 1, "retry", 1), Fired(0, 9, "retry", 1), Fired(0, ROOT, "sla gone", 0), Continued(0)):
+        World().add(execution.flow, execution.state)
+        world = World()
+        world.tell(execution, event)
+    assert execution.states() == ["l SUCCESS"]
