@@ -295,7 +295,7 @@ def _check_run(case: Case, execution: Execution, expected: dict[str, Any], paren
 def _is_meant(execution: Execution, run: Run, expected: dict[str, Any]) -> bool:
     if "value" in expected and run.value != expected["value"]:
         return False
-    return "valuePath" not in expected or list(path_of(run, execution.state.runs)) == expected["valuePath"]
+    return "valuePath" not in expected or list(path_of(run, execution.state.run)) == expected["valuePath"]
 
 
 def _check_field(  # noqa: PLR0912

@@ -31,7 +31,7 @@ from taskrpc.core.flow.advance.events import (
 from taskrpc.core.flow.advance.facts import Facts, MissingFactError
 from taskrpc.core.flow.advance.restart import replay
 from taskrpc.core.flow.advance.state import ROOT, Run, State, begin, path_of
-from taskrpc.core.flow.advance.step import BUDGET, advance
+from taskrpc.core.flow.advance.step import BUDGET, advance, is_left
 from taskrpc.core.flow.expressions.rendering import Rendering
 from taskrpc.core.flow.inputs import resolve_inputs
 from taskrpc.core.flow.model import Flow
@@ -70,7 +70,7 @@ class Execution:
     def states(self) -> list[str]:
         """`task STATE` of every run, with the loop values around it: `task[a] STATE`."""
         return [
-            f"{run.task}{''.join(f'[{each}]' for each in path_of(run, self.state.runs))} {run.state}"
+            f"{run.task}{''.join(f'[{each}]' for each in path_of(run, self.state.run))} {run.state}"
             for run in self.runs
         ]
 
@@ -136,7 +136,7 @@ class World:
         """Lets everything happen, up to a time (microseconds from now), or until `stop` says so."""
         end = None if until is None else self.now + until
         while not stop():
-            busy = next((each for each in self.executions.values() if each.inbox or self._is_left(each)), None)
+            busy = next((each for each in self.executions.values() if each.inbox or is_left(each.state.head)), None)
             if busy is not None:
                 events, busy.inbox = busy.inbox, []
                 self._step(busy, events)
@@ -154,13 +154,6 @@ class World:
         heapq.heappush(self._due, (self.now + after, self._count, execution.state.head.id, event))
 
     # -- steps --------------------
-
-    def _is_left(self, execution: Execution) -> bool:
-        head = execution.state.head
-        if head.state == "RESTARTED":
-            return True
-        held = head.state in ("PAUSED", "QUEUED")
-        return bool(head.dispatch) if held else bool(head.dispatch or head.visit)
 
     def _step(self, execution: Execution, events: list[Event]) -> None:
         while True:

@@ -76,9 +76,7 @@ def _is_delayed(work: Work, run: Run) -> bool:
 def _hand_over(work: Work, run: Run, block: Block, section: str) -> bool:
     """The main list is done with; True if its end has to be waited for."""
     if work.task(run).kind == "WorkingDirectory" and "closed" not in block.counts:
-        if "closing" not in block.counts:
-            block.counts["closing"] = 1
-            work.act(run, CloseDirectory(run.n, len(run.attempts)))
+        work.act(run, CloseDirectory(run.n, len(run.attempts)))
         return True
     block.counts["main next"] = block.next
     block.section, block.next, block.current = section, 0, None
@@ -242,7 +240,7 @@ def loop_fired(work: Work, run: Run) -> None:
     run.iteration = (run.iteration or 0) + 1
     run.block = Block(main="tasks")
     work.visit(run.n)
-    unpause(work, run)
+    work.release(run.n)
 
 
 def pause(work: Work, run: Run) -> None:
@@ -251,14 +249,6 @@ def pause(work: Work, run: Run) -> None:
     work.head.pauses.append(run.n)
     if work.head.state != "PAUSED" and not work.root_ended:
         work.enter_head("PAUSED")
-
-
-def unpause(work: Work, run: Run) -> None:
-    """Lets a run go on, and the execution, if nothing else holds it."""
-    work.head.pauses.remove(run.n)
-    if not work.head.pauses and work.head.state == "PAUSED":
-        work.enter_head("RESTARTED")
-        work.enter_head("RUNNING")
 
 
 def fixed_limit(value: Any) -> int:

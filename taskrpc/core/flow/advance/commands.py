@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from taskrpc.core.flow.advance.blocks import loop_fired, unpause
+from taskrpc.core.flow.advance.blocks import loop_fired
 from taskrpc.core.flow.advance.context import rendering
 from taskrpc.core.flow.advance.dispatch import PAUSE_ENDS
 from taskrpc.core.flow.advance.ends import (
@@ -168,12 +168,12 @@ def resumed(work: Work, event: Resumed) -> None:
 def _pause_ends(work: Work, run: Run, target: str) -> None:
     """The pause is over; its tasks follow, and it ends in the target, or worse."""
     if target == "CANCELLED":
-        unpause(work, run)
+        work.release(run.n)
         end_with_ancestors(work, run, target)
         return
     target = allowed(work.task(run), target)
     work.enter(run, "RUNNING")
-    unpause(work, run)
+    work.release(run.n)
     task = work.task(run)
     if not any(work.list_of(run, name) for name in ("tasks", "errors", "finally")):
         end(work, run, target)

@@ -19,7 +19,7 @@ def rendering(work: Work, run: Run, extra: Mapping[str, Any] | None = None) -> R
     return Rendering(Variables(work, run, extra or {}), moment(work.now), seed, Outside(work, run))
 
 
-class Variables(Mapping[str, Any]):
+class Variables:
     """The names of an expression of a run."""
 
     def __init__(self, work: Work, run: Run, extra: Mapping[str, Any]) -> None:
@@ -42,12 +42,6 @@ class Variables(Mapping[str, Any]):
         except KeyError:
             return False
         return True
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_NAMES)
-
-    def __len__(self) -> int:
-        return len(_NAMES)
 
 
 def _flow(work: Work, _: Run) -> Any:

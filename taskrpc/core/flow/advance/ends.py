@@ -69,8 +69,6 @@ def end(work: Work, run: Run, state: str) -> None:
     work.enter(run, state)
     work.head.ticks += 1
     run.tick = work.head.ticks
-    if run.n in work.head.pauses:
-        work.head.pauses.remove(run.n)
     if run.block is not None and (run.block.open or run.block.current is not None):
         for child in list(work.children(run.n)):
             if not child.ended and child.role != "async":
@@ -82,8 +80,7 @@ def _take_state(work: Work, child: Run, state: str) -> None:
     """An open child of a block that has ended ends as the block did; what it has below it runs on."""
     close_attempt(child, state, work.now)
     work.enter(child, state)
-    if child.n in work.head.pauses:
-        work.head.pauses.remove(child.n)
+    work.release(child.n)
 
 
 def _tell_parent(work: Work, run: Run) -> None:
@@ -251,8 +248,6 @@ def finish(work: Work, state: str) -> None:
     root = work.root()
     block = work.block(root)
     if work.head.detached:
-        if block.section == "main":
-            block.counts["main next"] = block.next
         block.target, block.section = state, "detached"
         return
     _end_what_is_left(work, state)
@@ -272,12 +267,10 @@ def finish(work: Work, state: str) -> None:
 
 
 def _end_what_is_left(work: Work, state: str) -> None:
-    """What fail-fast has left open ends with the execution; only leaves that are under way outside come to an end alone."""
+    """What fail-fast has left open ends with the execution; only leaves that are under way end by themselves."""
     stack = [ROOT]
     while stack:
         for child in list(work.children(stack.pop())):
-            if child.role == "afterExecution":
-                continue
             if not child.ended and (child.block is not None or child.state not in ("SUBMITTED", "RUNNING")):
                 _take_state(work, work.edit(child.n), state)
             if child.block is not None and (child.block.open or child.block.current is not None):

@@ -117,12 +117,13 @@ def _around(state: State, n: int) -> Iterator[int]:
 
 
 def _is_kept(state: State, run: Run, target: int, began: int, around: set[int]) -> bool:
-    if run.n in around:
-        return True
-    if run.role in ("errors", "finally", "afterExecution") or run.n > target:
-        return False
-    parents = set(_around(state, run.n))
-    return run.ended and run.history[-1][1] <= began and target not in parents
+    """Whether a run, and all around it, had come to an end before the target began."""
+    return all(n in around or _is_past(state.run(n), target, began) for n in _around(state, run.n))
+
+
+def _is_past(run: Run, target: int, began: int) -> bool:
+    handles = run.role in ("errors", "finally", "afterExecution")
+    return not handles and run.n < target and run.ended and run.history[-1][1] <= began
 
 
 def _head(new: Head, old: Head) -> Head:
@@ -136,8 +137,7 @@ def _resumed_at(flow: Flow, state: State, target: int, around: set[int]) -> Stat
     work = Work(flow, state, Facts())
     for n in around - {target}:
         run = work.edit(n)
-        if run.ended:
-            work.enter(run, "RUNNING")
+        work.enter(run, "RUNNING")
         block = work.block(run)
         block.section, block.failed, block.retrying = "main", False, 0
     run = work.edit(target)
@@ -153,18 +153,14 @@ def _resumed_at(flow: Flow, state: State, target: int, around: set[int]) -> Stat
 
 
 def _rewind(work: Work, run: Run) -> None:
-    """What a block starts next: what follows the last run that there is."""
+    """What a block starts next: what follows the last run that there is; of parallel sequences also what is missing."""
     block = work.block(run)
+    children = list(_main_runs(work, run, block))
     per_turn = max(len(work.list_of(run, block.main)), 1)
-    positions = [
-        (child.iteration or 0) * per_turn + _position(work, run, block, child) for child in _main_runs(work, run, block)
-    ]
-    block.next = max(positions, default=-1) + 1
+    block.next = max(((child.iteration or 0) * per_turn + child.index for child in children), default=-1) + 1
     if work.task(run).kind == "Dag":
-        block.counts = {child.task: 1 for child in _main_runs(work, run, block)}
-    if work.task(run).kind in SEQUENCES and run.fixed.get("limit") != 1:
-        block.next = max((child.iteration or 0 for child in _main_runs(work, run, block)), default=-1) + 1
-
-
-def _position(work: Work, run: Run, block: Block, child: Run) -> int:
-    return child.index
+        block.counts = {child.task: 1 for child in children}
+    if work.task(run).kind in SEQUENCES and run.fixed["limit"] != 1:
+        turns = {child.iteration or 0 for child in children}
+        block.next = max(turns, default=-1) + 1
+        block.ready += [(turn, 0) for turn in range(block.next) if turn not in turns]

@@ -5,7 +5,7 @@ Times are microseconds since 1970. Everything is plain data that JSON can hold.
 
 import copy
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -162,7 +162,7 @@ class State:
     def apply(self, changes: Changes) -> None:
         """Makes it what a step has made of it."""
         self.head = changes.head
-        for n in changes.gone:
+        for n in reversed(changes.gone):
             self._remove(n)
         for run in changes.runs.values():
             self._add(run)
@@ -192,32 +192,30 @@ class State:
         self.runs[run.n] = run
         if new:
             self._children.setdefault(run.parent, {})[run.n] = None
-            path = path_of(run, self.runs)
+            path = path_of(run, self.run)
             self._found[run.task, path] = run.n
             for length, value in enumerate(path):
                 self._below.setdefault((run.task, path[:length]), {})[value] = None
 
     def _remove(self, n: int) -> None:
         run = self.runs[n]
-        path = path_of(run, self.runs)
+        path = path_of(run, self.run)
         if self._found.get((run.task, path)) == n:
             del self._found[run.task, path]
-            for length, value in reversed([*enumerate(path)]):
-                if (run.task, path[: length + 1]) not in self._below or not self._below[run.task, path[: length + 1]]:
-                    self._below.get((run.task, path[:length]), {}).pop(value, None)
+            if path:
+                self._below[run.task, path[:-1]].pop(path[-1], None)
         del self.runs[n]
         self._children.get(run.parent, {}).pop(n, None)
         self._children.pop(n, None)
 
 
-def path_of(run: Run, runs: Mapping[int, Run]) -> tuple[str, ...]:
+def path_of(run: Run, lookup: Callable[[int], Run]) -> tuple[str, ...]:
     """The loop values around a run, from the outermost to its own."""
     values = []
-    at: Run | None = run
-    while at is not None:
-        if at.value is not None:
-            values.append(at.value)
-        at = runs.get(at.parent) if at.n != ROOT else None
+    while run.n != ROOT:
+        if run.value is not None:
+            values.append(run.value)
+        run = lookup(run.parent)
     return tuple(reversed(values))
 
 

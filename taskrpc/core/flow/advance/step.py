@@ -22,12 +22,11 @@ from taskrpc.core.flow.advance.events import (
 )
 from taskrpc.core.flow.advance.facts import Facts
 from taskrpc.core.flow.advance.restart import restarted
-from taskrpc.core.flow.advance.state import ROOT, TERMINATED, Changes, State
+from taskrpc.core.flow.advance.state import ROOT, TERMINATED, Changes, Head, State
 from taskrpc.core.flow.advance.work import Work
 from taskrpc.core.flow.model import Flow
 
 BUDGET: Final = 500
-_HELD: Final = ("PAUSED", "QUEUED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def advance(
         if isinstance(event, Restarted):
             break
         left = _go_on(work, left)
-    return Step(work.changes(), tuple(work.actions), taken, _is_left(work))
+    return Step(work.changes(), tuple(work.actions), taken, is_left(work.head))
 
 
 def _take(work: Work, event: Event) -> None:
@@ -108,7 +107,7 @@ def _go_on(work: Work, budget: int) -> int:
     """Starts and looks until nothing is left, or as many runs as are allowed were started; answers what is left."""
     if work.head.state == "RESTARTED":
         work.enter_head("RUNNING")
-    while budget > 0 and _is_left(work):
+    while budget > 0 and is_left(work.head):
         if work.head.dispatch:
             dispatch(work, work.head.dispatch.popleft())
             budget -= 1
@@ -118,11 +117,16 @@ def _go_on(work: Work, budget: int) -> int:
     return budget
 
 
-def _is_left(work: Work) -> bool:
-    head = work.head
-    if head.state == "RESTARTED":
-        return True
-    return bool(head.dispatch) if head.state in _HELD else bool(head.dispatch or head.visit)
+def is_left(head: Head) -> bool:
+    """Whether there is something to do without an event. What is paused starts what was created, and no more."""
+    match head.state:
+        case "CREATED" | "QUEUED":
+            return False
+        case "RESTARTED":
+            return True
+        case "PAUSED":
+            return bool(head.dispatch)
+    return bool(head.dispatch or head.visit)
 
 
 def is_over(state: State) -> bool:

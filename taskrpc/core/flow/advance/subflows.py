@@ -201,8 +201,6 @@ def next_stage(work: Work, run: Run) -> str | None:
     """Starts the next stage of a ForEachItem, or says what state it has come to; None while a stage is open."""
     stages = {child.role: child for child in work.children(run.n) if child.role in _STAGES}
     last = next((stages[name] for name in reversed(_STAGES) if name in stages), None)
-    if last is not None and not last.ended:
-        return None
     if last is None or (last.state in ("SUCCESS", "WARNING") and last.role != "merge" and not _is_empty(last)):
         name = _STAGES[len(stages)]
         task = work.task(run)

@@ -14,22 +14,6 @@ _ROOT_TASK: Final = Task("", "", "Flow", {})
 INNER: Final = {"split": "ItemsSplit", "items": "Items", "merge": "ItemsMerge"}
 
 
-class _Runs(Mapping[int, Run]):
-    """The runs of a step by their numbers."""
-
-    def __init__(self, work: "Work") -> None:
-        self._work = work
-
-    def __getitem__(self, n: int) -> Run:
-        return self._work.run(n)
-
-    def __iter__(self) -> Iterator[int]:
-        raise NotImplementedError("a step never looks at all runs")
-
-    def __len__(self) -> int:
-        raise NotImplementedError("a step never looks at all runs")
-
-
 class Work:
     """The step's changes and actions; reads fall through to the state."""
 
@@ -44,7 +28,6 @@ class Work:
         self._found: dict[tuple[str, tuple[str, ...]], int] = {}
         self._below: dict[tuple[str, tuple[str, ...]], dict[str, None]] = {}
         self.actions: list[Action] = []
-        self.runs = _Runs(self)
         self._queued = set(self.head.visit)
 
     @property
@@ -64,9 +47,7 @@ class Work:
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def run(self, n: int) -> Run:
-        """A run, to be read; raises KeyError for one that is gone."""
-        if n in self._gone:
-            raise KeyError(n)
+        """A run, to be read; for numbers that `exists` knows."""
         return self._runs.get(n) or self._state.run(n)
 
     def exists(self, n: int) -> bool:
@@ -96,7 +77,7 @@ class Work:
 
     def path(self, run: Run) -> tuple[str, ...]:
         """The loop values around a run, and its own."""
-        return path_of(run, self.runs)
+        return path_of(run, self.run)
 
     def task(self, run: Run) -> Task:
         """The task that a run is a run of."""
@@ -173,8 +154,15 @@ class Work:
                 self._not_retrying()
             self._gone[at] = None
             self._runs.pop(at, None)
-            if at in self.head.pauses:
-                self.head.pauses.remove(at)
+            self.release(at)
+
+    def release(self, n: int) -> None:
+        """A run holds the execution no longer; it goes on if nothing else holds it."""
+        if n in self.head.pauses:
+            self.head.pauses.remove(n)
+            if not self.head.pauses and self.head.state == "PAUSED":
+                self.enter_head("RESTARTED")
+                self.enter_head("RUNNING")
 
     def enter(self, run: Run, state: str) -> None:
         """Puts a run, which is being edited, into a state."""

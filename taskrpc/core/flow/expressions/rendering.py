@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from jinja2 import Environment, Template, TemplateSyntaxError
 from jinja2.exceptions import UndefinedError
@@ -67,6 +67,16 @@ def is_template(source: str) -> bool:
     return "{{" in source or "{%" in source or "{#" in source
 
 
+class Names(Protocol):
+    """What the names of an expression mean."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """The value of a name; raises KeyError."""
+
+    def __contains__(self, name: object, /) -> bool:
+        """Whether the name means something."""
+
+
 @dataclass(slots=True)
 class Rendering:
     """Everything that one rendering depends on; the same again gives the same again.
@@ -75,7 +85,7 @@ class Rendering:
     the functions that look beyond the expression.
     """
 
-    variables: Mapping[str, Any]
+    variables: Names
     now: datetime = EPOCH
     seed: str = ""
     outside: Outside = nothing_outside

@@ -405,8 +405,8 @@ def test_lines_of_the_log_have_levels_and_may_be_held_back() -> None:
 
 
 def test_only_the_first_errors_are_kept_for_expressions() -> None:
-    errors = {"errors": [value("v", "{{ errorLogs() | length }}")]}
-    execution = ran(*(fail(f"f{n}", allowFailure=True) for n in range(30)), fail("last"), **errors)
+    handlers = [value("v", "{{ errorLogs() | length }}")]
+    execution = ran(*(fail(f"f{n}", allowFailure=True) for n in range(30)), fail("last"), errors=handlers)
     assert outputs(execution, "v") == ["25"]
 
 
@@ -505,3 +505,77 @@ def test_a_late_timer_changes_nothing() -> None:
         world = World()
         world.tell(execution, event)
     assert execution.states() == ["l SUCCESS"]
+
+
+def test_what_is_paused_meanwhile_is_forgotten_with_the_handlers_of_a_retry() -> None:
+    block = flowable(
+        "Sequential", "s", fail("f"), retry=RETRY, errors=[flowable("Sequential", "e", work("w"), log("l"))]
+    )
+    pause = flowable("Sequential", "q", work("v"), {"id": "p", "type": "core.flow.Pause", "pauseDuration": "PT5S"})
+    execution = ran(flowable("Parallel", "both", block, pause))
+    assert execution.state.head.state == "FAILED"
+    assert [run.state for run in execution.named("e")] == ["SUCCESS"]
+    held = flowable("Sequential", "s", fail("f"), retry=RETRY, errors=[{"id": "p", "type": "core.flow.Pause"}])
+    world = World()
+    execution = world.start(flow(held))
+    world.settle(SECOND // 2)
+    assert execution.state.head.state == "PAUSED"
+    world.settle(SECOND)
+    assert [len(run.attempts) for run in execution.named("f")] == [2]
+    assert execution.state.head.pauses == [execution.named("p")[0].n]
+
+
+def test_a_block_without_handlers_waits_for_the_retry_of_something_around() -> None:
+    execution = ran(flowable("Sequential", "s", fail("f"), log("never")), retry=RETRY)
+    assert execution.states() == ["s FAILED", "f FAILED"]
+    assert len(execution.named("f")[0].attempts) == 3
+
+
+def test_handlers_go_on_while_other_branches_end() -> None:
+    execution = ran(
+        flowable(
+            "Parallel",
+            "p",
+            fail("f"),
+            work("w"),
+            errors=[{"id": "e", "type": "core.flow.Sleep", "duration": "PT1S"}, log("e2")],
+        )
+    )
+    assert execution.states() == ["p FAILED", "f FAILED", "w SUCCESS", "e SUCCESS", "e2 SUCCESS"]
+
+
+def test_an_exit_ends_what_was_created_beside_it_and_what_began_it() -> None:
+    execution = ran(flowable("Parallel", "p", {"id": "x", "type": "core.execution.Exit", "state": "WARNING"}, log("l")))
+    assert execution.states() == ["p WARNING", "x WARNING", "l WARNING"]
+    apart = {
+        "id": "a",
+        "type": "core.flow.StartAsync",
+        "taskStart": [work("w"), {"id": "x", "type": "core.execution.Exit"}],
+        "onStarted": [log("l")],
+    }
+    execution = ran(apart, {"id": "z", "type": "core.flow.Sleep", "duration": "PT1H"})
+    assert (
+        execution.states() == ["a SUCCESS", "a_start SUCCESS", "w SUCCESS", "l SUCCESS", "z RUNNING", "x SUCCESS"]
+        or execution.state.head.state == "SUCCESS"
+    )
+
+
+def test_a_branch_that_is_not_there_a_template_that_is_missing_a_pause_that_takes_too_long() -> None:
+    assert ran(
+        {"id": "i", "type": "core.flow.If", "condition": False, "then": [log("t")], "finally": [log("f")]}
+    ).states() == ["i SUCCESS"]
+    missing = ran({"id": "t", "type": "core.flow.Template", "namespace": "n", "templateId": "x"})
+    assert messages(missing) == ["Can't find flow template 'n.x'"]
+    assert ran({"id": "p", "type": "core.flow.Pause", "timeout": "PT1S"}).states() == ["p FAILED"]
+
+
+def test_a_task_in_a_directory_sees_the_value_of_the_directory() -> None:
+    directory = flowable(
+        "WorkingDirectory",
+        "d",
+        value("v", "{{ taskrun.value }} {{ workerTaskrun.value }}"),
+        value("w", runIf="{{ missing }}"),
+    )
+    execution = ran({"id": "each", "type": "core.flow.ForEach", "values": ["a"], "tasks": [directory]})
+    assert outputs(execution, "v") == ["a a"]
+    assert execution.states() == ["each FAILED", "d[a] FAILED", "v[a] SUCCESS"]

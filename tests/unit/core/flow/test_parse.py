@@ -68,6 +68,11 @@ WRONG_TASKS: Final[list[tuple[Any, str]]] = [
         f"{PATH}.taskRunner: is the local process",
     ),
     (fail("x", retry=1), f"{PATH}.retry: is a mapping, not 1"),
+    (fail("x", retry={"type": "constant", "interval": "{{ 1 }}"}), f"{PATH}.retry: '{{{{ 1 }}}}' is not a duration"),
+    (
+        flowable("LoopUntil", "x", LOG, condition="x", failOnMaxReached="maybe"),
+        f"{PATH}.failOnMaxReached: is true, false or",
+    ),
     (fail("x", retry={"type": "often"}), f"{PATH}.retry.type: is one of constant, exponential, random"),
     (fail("x", retry={"type": "constant"}), f"{PATH}.retry.interval: is required"),
     (
@@ -168,7 +173,7 @@ def test_names_of_types_may_be_short_long_or_old() -> None:
     assert short_name("io.kestra.core.tasks.flows.Flow") == "core.flow.Subflow"
     assert short_name("io.kestra.core.models.conditions.types.ExecutionFlowCondition") == "core.condition.ExecutionFlow"
     assert short_name("io.kestra.plugin.scripts.shell.Commands") == "scripts.shell.Commands"
-    assert flow(work("x", a=1)).tasks["x"].kind == "task"
+    assert flow({"id": 7, "type": "x", "a": 1}).tasks["7"].kind == "task"
 
 
 def test_everything_that_a_flow_can_say_is_read() -> None:
