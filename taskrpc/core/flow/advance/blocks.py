@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from taskrpc.core.flow.advance.context import rendering
-from taskrpc.core.flow.advance.ends import allowed, done, end, failed, finish, is_after, worse
+from taskrpc.core.flow.advance.ends import allowed, done, end, failed, finish, worse
 from taskrpc.core.flow.advance.events import CloseDirectory, SetTimer
 from taskrpc.core.flow.advance.state import ROOT, Block, Run
 from taskrpc.core.flow.advance.subflows import next_stage
@@ -25,14 +25,11 @@ def look(work: Work, n: int) -> None:
     run = work.run(n)
     if run.block is None or (run.ended and run.block.section != "after") or run.state == "PAUSED":
         return
-    if work.root_ended and not is_after(work, run):
-        return
     run = work.edit(n)
     block = work.block(run)
     if block.section == "main" and _main_is_at_work(work, run, block):
         return
-    if block.section in (*_SECTIONS, "after"):
-        _one_by_one(work, run, block)
+    _one_by_one(work, run, block)
 
 
 def _main_is_at_work(work: Work, run: Run, block: Block) -> bool:
@@ -44,8 +41,6 @@ def _main_is_at_work(work: Work, run: Run, block: Block) -> bool:
     kind = work.task(run).kind
     if kind == "ForEachItem":
         return _stage(work, run, block)
-    if kind == "StartAsync" and not _is_delayed(work, run):
-        return True
     tasks = work.list_of(run, block.main)
     if not tasks and block.main in work.task(run).lists:
         _end(work, run, "SUCCESS")
@@ -63,14 +58,6 @@ def _stage(work: Work, run: Run, block: Block) -> bool:
         return True
     block.worst, block.failed = state, state in ("FAILED", "KILLED")
     return _hand_over(work, run, block, "errors" if block.failed else "finally")
-
-
-def _is_delayed(work: Work, run: Run) -> bool:
-    """Whether what a StartAsync has begun waits for something by now, or has ended."""
-    if "started" not in run.fixed:
-        return True
-    began = work.run(run.fixed["started"])
-    return began.ended or "delayed" in began.fixed
 
 
 def _hand_over(work: Work, run: Run, block: Block, section: str) -> bool:

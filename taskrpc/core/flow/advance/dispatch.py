@@ -7,7 +7,7 @@ import orjson
 
 from taskrpc.core.flow.advance.blocks import fixed_limit, pause
 from taskrpc.core.flow.advance.context import rendering
-from taskrpc.core.flow.advance.ends import end, fail_leaf, failed, is_after
+from taskrpc.core.flow.advance.ends import end, fail_leaf, failed
 from taskrpc.core.flow.advance.events import SetTimer, StartTask
 from taskrpc.core.flow.advance.leaves import LEAVES, do_leaf
 from taskrpc.core.flow.advance.state import Attempt, Block, Run
@@ -27,8 +27,6 @@ def dispatch(work: Work, n: int) -> None:
     if not work.exists(n) or work.run(n).ended:
         return
     run = work.edit(n)
-    if work.root_ended and not is_after(work, run):
-        return
     task = work.task(run)
     try:
         if not rendering(work, run).condition(task.run_if):
@@ -230,7 +228,6 @@ def _start_async(work: Work, run: Run, task: Task, _: Rendering) -> None:
     child.fixed = {"seen": work.head.ticks}
     work.head.variables[child.n] = dict(work.variables(run))
     work.head.detached.append(child.n)
-    run.fixed = {"started": child.n}
 
 
 def _go_on(work: Work, run: Run, name: str) -> None:

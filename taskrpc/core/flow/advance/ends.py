@@ -236,13 +236,6 @@ def end_all(work: Work, state: str) -> None:
     finish(work, state)
 
 
-def is_after(work: Work, run: Run) -> bool:
-    """Whether a run belongs to what is done after the execution."""
-    while run.parent > ROOT:
-        run = work.run(run.parent)
-    return run.n == ROOT or run.role == "afterExecution"
-
-
 def finish(work: Work, state: str) -> None:
     """The execution has come to its end; afterExecution follows. Waits for what StartAsync has left running."""
     root = work.root()
@@ -271,9 +264,10 @@ def _end_what_is_left(work: Work, state: str) -> None:
     stack = [ROOT]
     while stack:
         for child in list(work.children(stack.pop())):
-            if not child.ended and (child.block is not None or child.state not in ("SUBMITTED", "RUNNING")):
+            is_open = not child.ended
+            if is_open and (child.block is not None or child.state not in ("SUBMITTED", "RUNNING")):
                 _take_state(work, work.edit(child.n), state)
-            if child.block is not None and (child.block.open or child.block.current is not None):
+            if child.block is not None and (is_open or child.block.open or child.block.current is not None):
                 stack.append(child.n)
 
 

@@ -498,6 +498,29 @@ def test_what_fails_fast_leaves_nothing_open_but_what_is_under_way() -> None:
     assert [run.task for run in execution.runs if not run.ended] == ["w"]
 
 
+def test_what_a_pause_has_done_meanwhile_ends_with_the_execution() -> None:
+    pause = {"id": "p", "type": "core.flow.Pause", "onPause": log("told")}
+    execution = ran(flowable("Parallel", "both", pause, {"id": "x", "type": "core.execution.Exit", "state": "FAILED"}))
+    assert execution.states() == ["both FAILED", "p FAILED", "x FAILED", "told FAILED"]
+
+
+def test_a_template_may_be_used_twice_in_a_loop() -> None:
+    parsed = parse_template({"id": "t", "namespace": "n", "tasks": [value("said", "{{ taskrun.id }}")]})
+    world = World(templates={("n", "t"): (parsed[2], parsed[3])})
+    uses = [{"id": id, "type": "core.flow.Template", "namespace": "n", "templateId": "t"} for id in ("one", "two")]
+    execution = ran(flowable("LoopUntil", "l", *uses, condition="{{ outputs.l.iterationCount == 2 }}"), world=world)
+    assert execution.states() == ["l SUCCESS", "one SUCCESS", "said SUCCESS", "two SUCCESS", "said SUCCESS"]
+
+
+def test_a_timer_of_something_else_changes_nothing() -> None:
+    world = World()
+    execution = world.start(flow({"id": "p", "type": "core.flow.Pause"}))
+    world.settle()
+    for kind, tag in (("pause RESUME", 9), ("sleep", 1), ("timeout", 1), ("retry", 1), ("loop", 1)):
+        world.tell(execution, Fired(world.now, 1, kind, tag))
+    assert execution.states() == ["p PAUSED"]
+
+
 def test_a_late_timer_changes_nothing() -> None:
     execution = ran(log("l"))
     for event in (Fired(0, 1, "retry", 1), Fired(0, 9, "retry", 1), Fired(0, ROOT, "sla gone", 0), Continued(0)):

@@ -164,7 +164,8 @@ def told_again(
     execution: Execution, events: list[Event], budget: int, sizes: random.Random
 ) -> tuple[State, list[Action]]:
     """The same events, in other portions, with a state that is loaded anew for each step."""
-    state, actions = copy.deepcopy(execution.first), []
+    state = copy.deepcopy(execution.first)
+    actions: list[Action] = []
     facts = Facts({("environment",): {}})
     while True:
         portion = events[: sizes.randint(1, 4)]
