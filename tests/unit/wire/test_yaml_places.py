@@ -22,11 +22,12 @@ my/second:
         (["my/second"], 4),
         (["my/second", "params", "type"], 6),
         (["my/second", "params", "missing"], 5),
-        (["my/second", "tags", "0"], 7),
+        (["my/second", "tags", 1], 7),
+        (["my/second", "tags", 2], 7),
         (["my/second", "params", "type", "deeper"], 6),
         (["missing"], None),
         ([], None),
     ],
 )
-def test_the_line_is_that_of_the_last_key_which_is_there(path: list[str], line: int | None) -> None:
+def test_the_line_is_that_of_the_last_key_which_is_there(path: list[str | int], line: int | None) -> None:
     assert line_of(FILE, path) == line

@@ -602,3 +602,22 @@ def test_a_task_in_a_directory_sees_the_value_of_the_directory() -> None:
     execution = ran({"id": "each", "type": "core.flow.ForEach", "values": ["a"], "tasks": [directory]})
     assert outputs(execution, "v") == ["a a"]
     assert execution.states() == ["each FAILED", "d[a] FAILED", "v[a] SUCCESS"]
+
+
+def test_a_block_whose_tasks_are_all_disabled_succeeds_at_once() -> None:
+    assert ran(flowable("Sequential", "s", log("l", disabled=True), errors=[log("e")])).states() == ["s SUCCESS"]
+
+
+def test_a_handler_that_waits_for_its_own_retry_is_forgotten_too() -> None:
+    patient = fail("e", retry={**RETRY, "interval": "PT1H"})
+    execution = ran(flowable("Sequential", "s", fail("f"), retry={**RETRY, "maxAttempts": 2}, errors=[patient]))
+    assert execution.states() == ["s FAILED", "f FAILED", "e FAILED"]
+    assert execution.state.head.retrying == 0
+
+
+def test_a_step_stops_when_it_has_started_enough() -> None:
+    execution = ran(
+        flowable("Parallel", "p", work("a"), work("b"), work("c")), log("l"), log("m"), world=World(budget=1)
+    )
+    assert execution.states() == ["p SUCCESS", "a SUCCESS", "b SUCCESS", "c SUCCESS", "l SUCCESS", "m SUCCESS"]
+    assert execution.steps > 6
