@@ -347,7 +347,7 @@ def _check_field(  # noqa: PLR0912
             assert run.history[-1][1] - run.history[0][1] >= value * SECOND
         case "startsAfterExecutionEnd":
             ended = next(at for state, at in execution.state.head.history if state in TERMINATED)
-            assert (run.history[0][1] >= ended) is value
+            assert (run.role == "afterExecution" and run.history[0][1] >= ended) is value
         case _:
             raise AssertionError(f"unknown key {key} of a task run")
 
