@@ -176,8 +176,9 @@ class ByTask(Mapping[str, Any]):
         values = () if self._task is None else (*self._values, key)
         run = self._work.found(task, values)
         found = _ABSENT if run is None or not self._sees(run) else self._read(run)
-        if self._work.has_below(task, values):
-            found = ByTask(self._work, self._run, self._read, task, values)
+        below = ByTask(self._work, self._run, self._read, task, values)
+        if any(value in below for value in self._work.below(task, values)):
+            found = below
         if found is _ABSENT:
             raise KeyError(key)
         return found

@@ -67,13 +67,11 @@ class Work:
                 return self.run(n)
         return None
 
-    def below(self, task: str, values: tuple[str, ...]) -> list[str]:
-        """The loop values that come next after these."""
-        return list(dict.fromkeys((*self._state.below(task, values), *self._below.get((task, values), ()))))
-
-    def has_below(self, task: str, values: tuple[str, ...]) -> bool:
-        """Whether any loop values come next after these."""
-        return bool(self._below.get((task, values)) or self._state.below(task, values))
+    def below(self, task: str, values: tuple[str, ...]) -> Iterator[str]:
+        """The loop values that come next after these; of some of them the runs may be gone."""
+        stored = self._state.below(task, values)
+        yield from stored
+        yield from (value for value in self._below.get((task, values), ()) if value not in stored)
 
     def path(self, run: Run) -> tuple[str, ...]:
         """The loop values around a run, and its own."""

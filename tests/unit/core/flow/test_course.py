@@ -142,7 +142,7 @@ def test_outputs_are_found_by_the_loop_values_around() -> None:
     )
     assert outputs(execution, "y") == ["a10 a10", "a21 a10", "b10 a10", "b21 a10"]
     assert outputs(execution, "all")[0].startswith('{"a":{"1":{"value":"a10"},"2":{"value":"a21"}},"b":')
-    assert outputs(execution, "all")[0].endswith('["x","y","inner"] SUCCESS 5')
+    assert outputs(execution, "all")[0].endswith('["x","y"] SUCCESS 5')
     assert outputs(execution, "none") == ["none none true"]
 
 
