@@ -77,8 +77,7 @@ class Signals:
 
 def _concerned(rows: Sequence[Any]) -> list[str]:
     """The workflows that have something in their inbox after such changes."""
-    # One that is retried may belong to a workflow that ended at the same moment: then it has to be swept.
-    heard = [row for row in rows if row["status"] == "done" or row["call"] == "retry"]
+    heard = [row for row in rows if row["status"] == "done"]
     parents = {row["parent_id"] for row in heard if row["parent_id"] is not None}
     workflows = [row for row in rows if row["kind"] == "workflow"]
     ended = {row["id"] for row in workflows if row["status"] == "done" and row.get("leaves_open", True)}

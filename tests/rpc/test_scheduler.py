@@ -150,6 +150,16 @@ async def test_a_tick_stays_when_a_rule_changes_but_its_schedule_does_not(rpc: R
     assert moved["next-tick"] == "2027-01-31T14:00:00.000000Z"
 
 
+async def test_a_rule_that_is_put_again_is_free_of_a_clock_that_was_ahead(rpc: Rpc, clock: Clock) -> None:
+    await clock.move_to("2037-01-31T08:00:00")
+    ahead = await put(rpc)
+    await clock.move_to("2027-01-31T08:00:00")
+    assert (ahead["next-tick"], (await put(rpc))["next-tick"]) == (
+        "2037-01-31T09:00:00.000000Z",
+        "2027-01-31T09:00:00.000000Z",
+    )
+
+
 async def test_a_tick_that_meets_a_full_queue_is_skipped(rpc: Rpc, service: Running, clock: Clock) -> None:
     await rpc.call("awf.definition/put", id="test/task", queueLimit=1, concurrencyLimit=1)
     await rpc.create()

@@ -123,11 +123,28 @@ async def test_a_retry_and_the_end_of_its_workflow_at_once_leave_nothing_open(
     await observer.execute(HALT.replace("for each row", "for each row when (new.call = 'retry')"))
     retrying = asyncio.ensure_future(flows.call("awf.task/retry", id=step["id"]))
     await halted(observer)
-    await flows.succeed(decision, complete())
-    assert (await flows.ended(workflow_id))["outcome"] == "succeeded"
+    ending = asyncio.ensure_future(flows.succeed(decision, complete()))
     await go_on(observer)
-    await retrying
+    assert (await retrying)["resource"]["status"] == "ready"
+    await ending
+    assert (await flows.ended(workflow_id))["outcome"] == "succeeded"
     await flows.canceled(step)
+
+
+async def test_an_activity_is_not_retried_while_its_workflow_ends(flows: Flows, observer: asyncpg.Connection) -> None:
+    workflow_id, step = await _started(flows, allowedRetryCount=1)
+    await flows.server.of("fail", step)
+    decision = await _heard(flows, step)
+    await observer.execute(HALT.replace("for each row", "for each row when (new.kind = 'workflow')"))
+    ending = asyncio.ensure_future(flows.succeed(decision, complete()))
+    await halted(observer)
+    retrying = asyncio.ensure_future(flows.call("awf.task/retry", id=step["id"]))
+    await go_on(observer)
+    with pytest.raises(TaskRpcError) as refused:
+        await retrying
+    assert refused.value.type == "workflow-has-been-done"
+    await ending
+    assert (await flows.ended(workflow_id))["outcome"] == "succeeded"
 
 
 async def test_decisions_are_neither_canceled_nor_stopped_nor_retried(flows: Flows) -> None:

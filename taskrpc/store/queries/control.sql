@@ -100,6 +100,12 @@ order by t.id for update of t skip locked;
 -- $1 ids, $2 ids of the calls, $3 limited. Edges: done -retry-> ready, done -retry-> in-progress.
 with x as materialized (
     select * from unnest($1::text[], $2::text[]) with ordinality as x(id, call_id, n)
+), parents as materialized (
+    -- Held, so that none of them ends meanwhile: what it leaves open then includes what begins here.
+    select w.id from x join taskrpc.task t on t.id = x.id join taskrpc.task w on w.id = t.parent_id
+    where w.status <> 'done'
+    order by w.id
+    for share of w skip locked
 ), fit as materialized (
     select x.n, x.call_id, t.id, t.status, t.held, d.run_timeout, d.timeout,
         case when newest.concurrency_limit is not null then taskrpc.gate_key(t.name, t.gate_value) end as gate,
@@ -111,7 +117,7 @@ with x as materialized (
     cross join lateral taskrpc.newest_limits(t.name) newest
     where t.status = 'done' and t.outcome in ('failed', 'canceled') and t.kind = 'task'
         and (t.call, t.call_id) is distinct from ('retry', x.call_id)
-        and (t.parent_id is null or exists (select from taskrpc.task w where w.id = t.parent_id and w.status <> 'done'))
+        and (t.parent_id is null or t.parent_id in (select id from parents))
         and (newest.concurrency_limit is not null or newest.queue_limit is not null) = $3
     order by t.id
     for update of t skip locked

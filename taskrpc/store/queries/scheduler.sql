@@ -6,7 +6,8 @@
 select taskrpc.now() as now;
 
 -- name: put_scheduler_rule
--- Adds a rule or replaces it; one that says the same is not changed, and one with the same ticks keeps its next one.
+-- Adds a rule or replaces it; one that says the same is not changed, and one with the same ticks keeps its next one, unless
+-- the clock was ahead when that was found out.
 -- $1 id, $2 spec, $3 its next tick, $4 a new rule fires at once.
 insert into taskrpc.scheduler_rule as r (id, spec, created_at, updated_at, next_at)
 values ($1, $2::json, taskrpc.now(), taskrpc.now(), case when $4 then taskrpc.now() else $3::timestamptz end)
@@ -16,7 +17,7 @@ on conflict (id) do update set
     updated_at = case when r.spec::text <> excluded.spec::text then excluded.updated_at else r.updated_at end,
     next_at = case
         when (r.spec ->> 'schedule', r.spec ->> 'timezone') = (excluded.spec ->> 'schedule', excluded.spec ->> 'timezone')
-        then r.next_at else $3 end
+        then least(r.next_at, $3) else $3 end
 returning *;
 
 -- name: scheduler_rules
