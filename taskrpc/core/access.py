@@ -42,6 +42,11 @@ class Access:
             if definition not in self.definitions:
                 raise TaskRpcError("forbidden", f"Key {self.name} is not for the definition {definition[:80]!r}")
 
+    def is_for(self, resource: Mapping[str, object]) -> bool:
+        """Whether a task or workflow is of a definition that the key is for; a decision is of its workflow's."""
+        definition = resource.get("workflow-definition", resource["definition"])
+        return self.definitions is None or definition in self.definitions
+
     def check_role(self, roles: frozenset[Role], what: str) -> None:
         """Raises `forbidden` for a role that may not do something; admins may do everything."""
         if self.role != "admin" and self.role not in roles:
@@ -79,7 +84,8 @@ def credentials(headers: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
 
 
 def presented(headers: Mapping[bytes, bytes]) -> bytes | None:
-    """The key that comes with a request: as `X-API-KEY`, `Authorization: Bearer`, or `Basic` with its name as the user.
+    """The key that comes with a request: as `X-API-KEY`, `Authorization: Bearer`, or `Basic` with its name as the user
+    and its secret, or the whole key, as the password.
 
     None where there is none, or none that could be one.
     """
@@ -100,7 +106,11 @@ def _password(credentials: bytes) -> bytes | None:
         user, colon, password = base64.b64decode(credentials, validate=True).partition(b":")
     except binascii.Error:
         return None
-    return password if colon and password.startswith(user + b".") else None
+    if not colon:
+        return None
+    if b"." not in password:
+        return user + b"." + password
+    return password if password.startswith(user + b".") else None
 
 
 def bearer_of(key: bytes | None, keys: Mapping[bytes, Key]) -> Access | None:

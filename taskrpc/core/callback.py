@@ -25,7 +25,14 @@ _OWN_HEADERS: Final = frozenset({
     "upgrade", "te", "trailer", "expect", "proxy-connection", "webhook-id", "webhook-timestamp", "webhook-signature",
 })  # fmt: skip
 # IPv6 addresses that stand for IPv4 ones, by the translators of a network.
-_NAT64: Final = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+# Not for the public either, though not every version of `ipaddress` says so: of the IETF (one cloud has its metadata
+# there), the host of Azure's machines, translators with a prefix of their own (which says not where in it the IPv4
+# address stands), and the former private addresses.
+_SPECIAL: Final = (
+    IPv4Network("192.0.0.0/24"), IPv4Network("168.63.129.16/32"),
+    IPv6Network("64:ff9b:1::/48"), IPv6Network("fec0::/10"),
+)  # fmt: skip
 
 
 class Target(BaseModel):
@@ -76,14 +83,15 @@ def may_be_called(address: str, allowed: Iterable[Network]) -> bool:
     plain = _plain(ip_address(address.partition("%")[0]))
     if any(plain in network for network in allowed):
         return True
-    return plain.is_global and not plain.is_multicast and not plain.is_reserved
+    is_special = plain.is_multicast or plain.is_reserved or any(plain in network for network in _SPECIAL)
+    return plain.is_global and not is_special
 
 
 def _plain(address: Address) -> Address:
     """The IPv4 address that an IPv6 one stands for, if it does."""
     if isinstance(address, IPv4Address):
         return address
-    if any(address in network for network in _NAT64):
+    if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address
 

@@ -106,13 +106,14 @@ class Verdict(Enum):
 
 
 def _is_repeat(call: Call, task: Seen) -> bool:
-    if task.call != call.name:
+    # A call that is sent again has the same execId: who only guesses the id of a call is not told what it has answered.
+    if task.call != call.name or (call.exec_id is not None and call.exec_id != task.exec_id):
         return False
     if task.call_id == call.call_id:
         return True
     # The execution that ended the task, or sent it to its retry, says so again without an id of its call.
     ended = call.name in ("success", "fail") and task.status not in ("requested", "in-progress")
-    return ended and not call.own_call_id and task.exec_id == call.exec_id
+    return ended and not call.own_call_id
 
 
 def _wrong_status(call: Call, task: Seen) -> TaskRpcError:

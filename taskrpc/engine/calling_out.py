@@ -90,6 +90,8 @@ class Outside:
                 return Answered(response.status, await _beginning(response))
         except TimeoutError:
             raise TaskRpcError("unavailable", f"There was no answer within {REQUEST_SECONDS:.0f} s") from None
+        except UnicodeError:
+            raise TaskRpcError("unavailable", "It cannot be reached: its name is none that can be looked up") from None
         except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError, OSError) as error:
             raise TaskRpcError("unavailable", f"It cannot be reached: {error or type(error).__name__}") from None
 

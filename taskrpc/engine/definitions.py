@@ -73,24 +73,24 @@ class Definitions:
         self._deleted = {row["name"]: row["rev"] for row in rows if row["deleted"]}
         self._newest = max((row["rev"] for row in rows), default=0)
 
-    def of_task(self, name: str, path: str = "definition") -> Definition:
+    def of_task(self, name: str, path: str = "definition", *, submitted: bool = False) -> Definition:
         """What holds for new tasks of a name: the defaults for one that nobody defined.
 
-        Raises `definition-not-found` where only defined ones are allowed, and `invalid-params` for a name of workflows
-        or decisions, which stands at `path`.
+        Raises `definition-not-found` where only defined ones are allowed, and for what is `submitted` over REST where
+        the definition was deleted; `invalid-params` for a name of workflows or decisions, which stands at `path`.
         """
-        return self._of(name, "task", path)
+        return self._of(name, "task", path, submitted)
 
-    def of_workflow(self, name: str, path: str = "definition") -> Definition:
+    def of_workflow(self, name: str, path: str = "definition", *, submitted: bool = False) -> Definition:
         """The same for new workflows."""
-        return self._of(name, "workflow", path)
+        return self._of(name, "workflow", path, submitted)
 
-    def _of(self, name: str, kind: Kind, path: str) -> Definition:
+    def _of(self, name: str, kind: Kind, path: str, submitted: bool) -> Definition:
         if name == DECISION_TASK:
             raise invalid_params(path, f"{name} is what the server makes for workflows; begin a workflow instead")
         definition = self._by_name.get(name)
         if definition is None:
-            if self._strict:
+            if self._strict or (submitted and name in self._deleted):
                 raise definition_not_found(name)
             default = default_definition(name, kind)
             return Definition(name, self._deleted.get(name, default.rev), default.spec)

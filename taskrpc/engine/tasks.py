@@ -46,11 +46,12 @@ class Tasks:
 
     async def create(self, request: TaskRequest) -> Row:
         """The row of the new task. Raises `task-already-exists`, `invalid-params`, `queue-limit-reached`, …"""
-        call_id = serial_id()
+        call_id, submitted = serial_id(), request.submission is not None
         while True:
             known = self._definitions.newest
             try:
-                task = new_task(request, self._definitions.of_task(request.definition), call_id)
+                definition = self._definitions.of_task(request.definition, submitted=submitted)
+                task = new_task(request, definition, call_id)
             except TaskRpcError:
                 if not await self._definitions.changed_since(known):
                     raise

@@ -45,10 +45,12 @@ class Workflows:
     async def create(self, request: TaskRequest) -> Row:
         """The row of the new workflow; its first decision can be polled. Raises `workflow-already-exists`, …"""
         call_id, request = serial_id(), request._replace(id=request.id or uuid7())
+        submitted = request.submission is not None
         while True:
             known = self._definitions.newest
             try:
-                workflow = new_workflow(request, self._definitions.of_workflow(request.definition), call_id)
+                definition = self._definitions.of_workflow(request.definition, submitted=submitted)
+                workflow = new_workflow(request, definition, call_id)
             except TaskRpcError:
                 if not await self._definitions.changed_since(known):
                     raise

@@ -119,6 +119,14 @@ RULES: Final[Mapping[str, Rule]] = {
 }
 
 
+def told(access: Access, refusal: TaskRpcError) -> TaskRpcError:
+    """A refusal as the bearer of a key may see it: what has an id that is taken only if the key is for that."""
+    resource = (refusal.data or {}).get("resource")
+    if not isinstance(resource, dict) or access.is_for(resource):
+        return refusal
+    return TaskRpcError(refusal.type, refusal.message)
+
+
 async def permitted(services: Services, access: Access, method: str, params: Any) -> Any:
     """The params with which a call may be carried out: those that it came with, or a list's narrowed filter.
 

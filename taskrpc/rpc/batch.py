@@ -13,7 +13,7 @@ from taskrpc.rpc import scheduler as _scheduler  # noqa: F401
 from taskrpc.rpc import subscriptions as _subscriptions  # noqa: F401
 from taskrpc.rpc import tasks as _tasks  # noqa: F401
 from taskrpc.rpc import workflows as _workflows  # noqa: F401
-from taskrpc.rpc.access import permitted
+from taskrpc.rpc.access import permitted, told
 from taskrpc.rpc.defects import defect
 from taskrpc.rpc.registry import Method, find, goes_in_turn
 from taskrpc.rpc.services import Context, Services
@@ -45,7 +45,7 @@ async def carry_out_one(services: Services, context: Context, entry: Entry) -> A
         del params  # thousands of calls wait here
         return await _begun(services, context, entry, method, await allowed)
     except TaskRpcError as refusal:
-        return refusal
+        return refusal if context.access is None else told(context.access, refusal)
     except Exception:
         return defect(entry.method)
 

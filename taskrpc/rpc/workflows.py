@@ -1,5 +1,6 @@
 """Methods of `awf.workflow/`. Decisions are tasks, which executors poll, start and end with methods of `awf.task/`."""
 
+from taskrpc.core.access import Access
 from taskrpc.core.model import Resource, task_resource
 from taskrpc.engine.requests import TaskRequest
 from taskrpc.rpc import params as p
@@ -28,10 +29,19 @@ async def status(services: Services, context: Context, params: p.StatusOfWorkflo
     answer: Resource = {"resource": task_resource(await services.workflows.row(params.id))}
     if params.activities:
         kinds = ("task", "workflow")
-        answer["activities"] = await services.reading.children(params.id, kinds, "include-activities?")
+        activities = await services.reading.children(params.id, kinds, "include-activities?")
+        answer["activities"] = [_shown(activity, context.access) for activity in activities]
     if params.decisions:
         answer["decisions"] = await services.reading.children(params.id, ("decision",), "include-decisions?")
     return answer
+
+
+def _shown(activity: Resource, access: Access | None) -> Resource:
+    """An activity for whoever may see its workflow. Who has an execId may end the execution: so it is not told to keys
+    that are for other definitions."""
+    if access is None or access.is_for(activity):
+        return activity
+    return {name: value for name, value in activity.items() if name != "execId"}
 
 
 @method("awf.workflow/cancel", p.OfTask)

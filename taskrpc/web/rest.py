@@ -29,6 +29,7 @@ from taskrpc.wire.codecs import JSON, request_codec
 log = logging.getLogger("taskrpc.requests")
 
 LONGEST_CORRELATION_ID: Final = 255
+_LONGEST_ECHO: Final = 4 * LONGEST_CORRELATION_ID  # in bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Rest:
         headers = {"x-request-id": request_id(dict(scope["headers"])).decode("latin-1")}
         correlation_id = request.headers.get("x-correlation-id")
         if correlation_id:
-            headers["x-correlation-id"] = correlation_id[:LONGEST_CORRELATION_ID]
+            headers["x-correlation-id"] = correlation_id[:_LONGEST_ECHO]
         try:
             found = await self._found(request)
             body = None if found.status == 204 else JSON.encode(found.value)
@@ -177,10 +178,18 @@ def _flag(query: Mapping[str, str], name: str) -> bool:
 
 
 def _correlation_id(request: Request) -> str | None:
-    text = request.headers.get("x-correlation-id")
-    if text is not None and len(text) > LONGEST_CORRELATION_ID:
+    text = _as_sent(request.headers.get("x-correlation-id", ""))
+    if len(text) > LONGEST_CORRELATION_ID:
         raise invalid_params("X-Correlation-Id", f"at most {LONGEST_CORRELATION_ID} characters are kept")
     return text or None
+
+
+def _as_sent(header: str) -> str:
+    """The text of a header, which is UTF-8 where it can be, as filters of lists are; else Latin-1."""
+    try:
+        return header.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return header
 
 
 def _not_allowed(method: str, possible: list[str]) -> TaskRpcError:
@@ -199,7 +208,7 @@ def _refusal(error: TaskRpcError, headers: dict[str, str]) -> Response:
 
 def _log_request(request: Request, response: Response, headers: Mapping[str, str], seconds: float) -> None:
     """A call that can be asked for by its correlation id is logged always, the others for those who look closely."""
-    correlation_id = headers.get("x-correlation-id")
+    correlation_id = _as_sent(headers["x-correlation-id"]) if "x-correlation-id" in headers else None
     level = logging.DEBUG if correlation_id is None else logging.INFO
     level = logging.WARNING if response.status_code >= 500 else level
     if not log.isEnabledFor(level):

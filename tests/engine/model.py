@@ -162,11 +162,11 @@ class Model:
 
     @staticmethod
     def _is_repeat(call: Call, task: Task) -> bool:
-        if task.last is None or task.last.method != call.method:
+        if task.last is None or (task.last.method, task.last.exec_id) != (call.method, call.exec_id):
             return False
         if call.call_id is not None:
             return call.call_id == task.last.call_id
-        return call.method in ("success", "fail") and call.exec_id == task.last.exec_id and task.status not in RUNS
+        return call.method in ("success", "fail") and task.status not in RUNS
 
     def most_handed_out(self, names: Iterable[str]) -> int:
         """How many tasks of these definitions may be handed out now."""

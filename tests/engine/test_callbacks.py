@@ -265,6 +265,12 @@ async def test_a_receiver_that_is_not_there_is_tried_again(server: Headless) -> 
     assert (await _callback(server, "waiting"))["error"]["type"] == "unavailable"
 
 
+@pytest.mark.parametrize("host", ["a..example", "x" * 64 + ".example"])
+async def test_a_name_that_cannot_be_looked_up_is_no_defect(server: Headless, host: str) -> None:
+    await _ended(server, f"http://{host}/")
+    assert (await _callback(server, "waiting"))["error"]["type"] == "unavailable"
+
+
 @pytest.mark.parametrize("callback", [
     {}, {"url": ""}, {"url": "ftp://example.org"}, {"url": "http://"}, {"url": "http://a b/"}, {"url": "/done"},
     {"url": "http://user:pass@example.org/"}, {"url": "http://example.org:99999/"}, {"url": "http://[::1/"},

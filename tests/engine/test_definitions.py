@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from taskrpc.core.submission import Submission
 from taskrpc.errors import TaskRpcError
 from tests.engine.headless import Headless, headless
 
@@ -103,3 +104,15 @@ async def test_a_file_that_is_wrong_changes_nothing(server: Headless, parsed: An
     with pytest.raises(TaskRpcError, match="invalid-params"):
         await server.parts.definitions.apply_file(Path("f.yaml"), b"content", fine)
     assert (await server.call("awf.definition/list"))["resources"] == []
+
+
+@pytest.mark.parametrize("kind", ["task", "workflow"])
+async def test_a_server_that_has_not_heard_of_a_deletion_submits_nothing_of_what_was_deleted(
+    server: Headless, database_url: str, kind: str
+) -> None:
+    await _put(server, kind=kind)
+    async with headless(database_url, loops=False) as other:
+        await server.call("awf.definition/delete", id="d")
+        assert other.parts.definitions.kind("d") == kind, "it has not heard"
+        with pytest.raises(TaskRpcError, match="definition-not-found"):
+            await other.parts.services.asynchronous.submit("d", {}, Submission())

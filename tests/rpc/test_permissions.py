@@ -170,3 +170,44 @@ async def test_each_element_of_a_batch_is_judged(server: Headless) -> None:
     )
     types = [getattr(answer, "type", None) for answer in answers]
     assert types == [None, "forbidden", None, "forbidden", "forbidden"]
+
+
+async def test_an_id_that_is_taken_shows_what_has_it_only_to_keys_that_are_for_it(server: Headless) -> None:
+    context = Context(access=Access("k", "user", frozenset({MINE, f"{MINE}-flow"})))
+    for room, suffix in (("task", ""), ("workflow", "-flow")):
+        for name, is_shown in (("mine", True), ("other", False)):
+            call = {"definition": MINE + suffix, "id": f"{room}-of-{name}"}
+            entry = Entry(f"awf.{room}/create-and-execute", call)
+            answer: Any = await carry_out_one(server.parts.services, context, entry)
+            assert answer.type == f"{room}-already-exists"
+            assert (answer.data is not None) == is_shown
+            assert OTHER not in str(answer)
+
+
+async def test_a_workflow_does_not_give_away_executions_that_a_key_is_not_for(server: Headless) -> None:
+    """Whoever has an execId may end the execution."""
+    (decision,) = (await server.call("awf.task/poll", workflowDefinitions=[f"{MINE}-flow"], start=True))["resources"]
+    names = (MINE, "test/third")
+    actions = [
+        {"action": "awf.workflow.action/schedule-task", "task-request": {"definition": name, "params": {"n": 1}}}
+        for name in names
+    ]
+    await server.of("success", decision, result=actions)
+    for name in names:
+        while not await server.poll(name, start=True, maxBatchSize=10):
+            pass
+    status = Entry("awf.workflow/status", {"id": "workflow-of-mine", "include-activities?": True})
+    for definitions, shown in ((None, set(names)), (frozenset({MINE, f"{MINE}-flow"}), {MINE})):
+        context = Context(access=Access("k", "executor", definitions))
+        answer: Any = await carry_out_one(server.parts.services, context, status)
+        assert {each["definition"] for each in answer["activities"]} == set(names)
+        assert {each["definition"] for each in answer["activities"] if "execId" in each} == shown
+
+
+async def test_the_id_of_a_call_shows_nothing_of_a_task_whose_execution_is_not_known(server: Headless) -> None:
+    (task,) = await server.poll(OTHER, start=True)
+    await server.of("success", task, result="secret", callId="guessed")
+    context = Context(access=Access("k", "executor", frozenset({MINE})))
+    call = {"id": task["id"], "execId": "none", "callId": "guessed"}
+    answer: Any = await carry_out_one(server.parts.services, context, Entry("awf.task/success", call))
+    assert answer.type == "stale-exec-id"

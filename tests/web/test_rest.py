@@ -359,6 +359,15 @@ async def test_a_call_with_a_correlation_id_is_logged_with_it(rest: Rest, caplog
     assert fields["method"] == f"POST /api/v1/runtime/workflow/{FLOW}/task"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+async def test_a_correlation_id_is_found_by_the_text_that_was_sent(rest: Rest, rpc: Rpc, encoding: str) -> None:
+    sent = "Größe 7".encode(encoding)
+    reply = await rest.call("POST", json={}, headers=[(b"x-correlation-id", sent)])
+    assert (b"x-correlation-id", sent) in [(name.lower(), value) for name, value in reply.headers.raw]
+    found = (await rpc.get("/AidboxTask", **{".correlationId": "Größe 7"})).body
+    assert [each["resource"]["id"] for each in found["entry"]] == [reply.json()["taskId"]]
+
+
 async def test_a_defect_is_answered_with_its_incident(
     rest: Rest, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -33,11 +33,13 @@ def test_what_is_no_name_of_a_key(name: str) -> None:
     ({b"authorization": b"Bearer ops.secret"}, b"ops.secret"),
     ({b"authorization": b"bearer  ops.secret"}, b"ops.secret"),
     ({b"authorization": BASIC}, b"ops.secret"),
+    ({b"authorization": b"Basic " + base64.b64encode(b"ops:secret")}, b"ops.secret"),
     ({b"x-api-key": b"ops.secret", b"authorization": b"Bearer other"}, b"ops.secret"),
     ({}, None),
     ({b"authorization": b"Digest ops.secret"}, None),
     ({b"authorization": b"Basic ?"}, None),
     ({b"authorization": b"Basic " + base64.b64encode(b"other:ops.secret")}, None),
+    ({b"authorization": b"Basic " + base64.b64encode(b"ops:")}, b"ops."),
     ({b"authorization": b"Basic " + base64.b64encode(b"ops.secret")}, None),
 ])  # fmt: skip
 def test_a_key_is_presented_in_several_ways(headers: dict[bytes, bytes], key: bytes | None) -> None:

@@ -23,6 +23,7 @@ def test_what_is_reached_through_the_internet_may_be_called(address: str) -> Non
     "::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12::1", "ff02::1", "2001:db8::1",
     "::ffff:127.0.0.1", "::ffff:169.254.169.254", "::ffff:10.0.0.1", "64:ff9b::10.0.0.1", "64:ff9b:1::127.0.0.1",
     "64:ff9b::169.254.169.254", "2002:7f00:1::", "2002:a9fe:a9fe::1", "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+    "64:ff9b:1:a00:1::808:808", "192.0.0.192", "::ffff:192.0.0.192", "168.63.129.16", "fec0::1", "::7f00:1",
 ])  # fmt: skip
 def test_what_is_not_may_not(address: str) -> None:
     assert not may_be_called(address, ())

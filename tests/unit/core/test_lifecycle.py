@@ -111,7 +111,14 @@ def test_what_failed_or_was_canceled_can_be_tried_again() -> None:
 @pytest.mark.parametrize("name", [*OF_EXECUTION, *OF_TASK])
 @pytest.mark.parametrize("status", ["waiting", "ready", "requested", "in-progress", "done"])
 def test_the_last_call_is_repeated_by_its_id_whatever_became_of_the_task(name: str, status: str) -> None:
-    assert judge(_call(name, "any", "c1"), _seen(status, name, "c1")) is Verdict.REPEAT
+    assert judge(_call(name, "current", "c1"), _seen(status, name, "c1")) is Verdict.REPEAT
+
+
+@pytest.mark.parametrize("name", OF_EXECUTION)
+@pytest.mark.parametrize("status", ["waiting", "ready", "requested", "in-progress", "done"])
+def test_the_id_of_a_call_is_of_no_use_without_the_id_of_its_execution(name: str, status: str) -> None:
+    """Ids of calls may be guessed, and the answer shows the task."""
+    assert _refusal(_call(name, "any", "c1"), _seen(status, name, "c1")).type == "stale-exec-id"
 
 
 @pytest.mark.parametrize("name", OF_EXECUTION)
