@@ -113,35 +113,18 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     hints = Hints(dispatcher, results, definitions, keys)
     activities = Activities(definitions)
     reading, submissions = Reading(database), Submissions(database, signals)
+    schedules = Schedules(database, activities, signals)
+    subscriptions = Subscriptions(database, spawn, activities, signals)
+    asynchronous = AsynchronousWorkflows(submissions, definitions, tasks, workflows, reading)
     services = Services(
-        tasks,
-        workflows,
-        dispatcher,
-        definitions,
-        reading,
-        signals,
-        hints,
-        Schedules(database, activities, signals),
-        Subscriptions(database, spawn, activities, signals),
-        AsynchronousWorkflows(submissions, definitions, tasks, workflows, reading),
+        tasks, workflows, dispatcher, definitions, reading, signals, hints, schedules, subscriptions, asynchronous
     )
     reaper, cleaning = Reaper(Reaping(database, signals)), Cleaning(Retention(database), claims, tasks, spawn)
     callbacks = Callbacks(database, claims, tasks, spawn, networks(settings.callback_networks))
     parts = Parts(
-        settings,
-        database,
-        signals,
-        results,
-        definitions,
-        dispatcher,
-        reaper,
-        pump,
-        cleaning,
-        callbacks,
-        hints,
-        keys,
+        settings, database, signals, results, definitions, dispatcher, reaper, pump, cleaning, callbacks, hints, keys,
         services,
-    )
+    )  # fmt: skip
     _connect(parts)
     return parts
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import asyncpg
 import typer
@@ -14,6 +14,7 @@ from taskrpc.core.access import NAME_RULE, Role, digest_of, is_name, new_key
 from taskrpc.core.callback import shown_secret
 from taskrpc.core.timestamps import format_time
 from taskrpc.errors import TaskRpcError
+from taskrpc.store.hosts import connect
 from taskrpc.store.keys import KeyRecord, add_key, list_keys, read_callback_secret, revoke_key
 from taskrpc.store.migrate import migrate
 
@@ -93,7 +94,7 @@ def _in_database(
 ) -> T:
     async def connected(url: str) -> T:
         await migrate(url)
-        connection: Any = await asyncpg.connect(url, timeout=5)
+        connection = await connect(url, timeout=5)
         try:
             return await asyncio.wait_for(work(connection), 10)
         finally:

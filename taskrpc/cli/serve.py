@@ -74,7 +74,10 @@ def command(app: typer.Typer) -> None:
         ] = None,
         insecure: Annotated[bool | None, _option("insecure", "--insecure/--no-insecure")] = None,
     ) -> None:
-        """Run the service until SIGTERM or SIGINT. Any number of servers may share a database."""
+        """Run the service until SIGTERM or SIGINT. Any number of servers may share a database.
+
+        SIGHUP replaces the workers one after the other; without --workers it ends the service.
+        """
         settings = read_settings(**locals())
         logs.set_up(settings.log_format, settings.log_level)
         try:

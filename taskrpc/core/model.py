@@ -11,6 +11,7 @@ from taskrpc.core.timestamps import format_time
 
 Row = Mapping[str, Any]
 Resource = dict[str, object]
+Queue = tuple[str, str]  # kind and name: what polls ask for
 
 DECISION_TASK: Final = "awf.workflow/decision-task"
 _HAS_EXEC_ID: Final = frozenset({"requested", "in-progress", "done"})

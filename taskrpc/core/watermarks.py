@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
-Queue = tuple[str, str]
+from taskrpc.core.model import Queue
 
 LAG: Final = timedelta(seconds=1)
 FULL_LOOK_SECONDS: Final = 1.0

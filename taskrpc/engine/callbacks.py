@@ -12,7 +12,7 @@ import orjson
 
 from taskrpc.core.built_in import CALLBACK
 from taskrpc.core.callback import Network, signature
-from taskrpc.core.model import Row
+from taskrpc.core.model import Queue, Row
 from taskrpc.engine.calling_out import Outside
 from taskrpc.engine.loop import run_every
 from taskrpc.engine.tasks import Tasks
@@ -20,7 +20,6 @@ from taskrpc.errors import TaskRpcError
 from taskrpc.store.batcher import Spawn
 from taskrpc.store.claims import Claims
 from taskrpc.store.database import ConnectionLost, Database
-from taskrpc.store.gates import Queue
 
 log = logging.getLogger(__name__)
 

@@ -11,14 +11,13 @@ from typing import Final
 import orjson
 
 from taskrpc.core.built_in import CLEAN_UP, CleanUp
-from taskrpc.core.model import Row
+from taskrpc.core.model import Queue, Row
 from taskrpc.engine.loop import run_every
 from taskrpc.engine.tasks import Tasks
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.batcher import Spawn
 from taskrpc.store.claims import Claims
 from taskrpc.store.database import ConnectionLost
-from taskrpc.store.gates import Queue
 from taskrpc.store.retention import FIRST, MOST_ROWS, Retention
 
 log = logging.getLogger(__name__)

@@ -10,11 +10,10 @@ import orjson
 
 from taskrpc.core.built_in import BUILT_INS, definition_fields
 from taskrpc.core.definition import Definition, DefinitionSpec, Kind, default_definition, parse_definition, shown
-from taskrpc.core.model import DECISION_TASK
+from taskrpc.core.model import DECISION_TASK, Queue
 from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.store.database import Record
 from taskrpc.store.definitions import DefinitionStore
-from taskrpc.store.gates import Queue
 
 log = logging.getLogger(__name__)
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
+from taskrpc.core.model import Queue
 from taskrpc.engine.caller import Caller
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.batcher import Spawn
 from taskrpc.store.claims import MOST_CLAIMED, Claims
 from taskrpc.store.database import ConnectionLost, Record, unavailable
-from taskrpc.store.gates import Queue
 
 log = logging.getLogger(__name__)
 

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Iterable
 
+from taskrpc.core.model import Queue
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
 from taskrpc.engine.keys import Keys
 from taskrpc.engine.results import Results
-from taskrpc.store.gates import Queue
 from taskrpc.store.hub import Hub
 
 

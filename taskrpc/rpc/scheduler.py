@@ -5,7 +5,7 @@ import orjson
 from taskrpc.core.model import Resource, task_resource
 from taskrpc.core.rule import SCHEDULER_RULE
 from taskrpc.core.timestamps import format_time
-from taskrpc.rpc import params as p
+from taskrpc.rpc import rule_params as p
 from taskrpc.rpc.registry import method
 from taskrpc.rpc.rules import rule_resource
 from taskrpc.rpc.services import Context, Services

@@ -2,7 +2,7 @@
 
 from taskrpc.core.model import Resource
 from taskrpc.core.rule import SUBSCRIPTION_RULE
-from taskrpc.rpc import params as p
+from taskrpc.rpc import rule_params as p
 from taskrpc.rpc.registry import method
 from taskrpc.rpc.rules import rule_resource
 from taskrpc.rpc.services import Context, Services

@@ -5,14 +5,13 @@ from collections.abc import Awaitable
 import orjson
 
 from taskrpc.core.lifecycle import phase
-from taskrpc.core.model import Resource, Row, task_resource
+from taskrpc.core.model import Queue, Resource, Row, task_resource
 from taskrpc.engine.requests import TaskRequest, json_text
 from taskrpc.errors import TaskRpcError
 from taskrpc.rpc import params as p
 from taskrpc.rpc.listing import listed
 from taskrpc.rpc.registry import method
 from taskrpc.rpc.services import Context, Services
-from taskrpc.store.gates import Queue
 
 
 def _resource(row: Row) -> Resource:

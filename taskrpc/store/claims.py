@@ -8,11 +8,11 @@ from typing import Final
 
 from taskrpc.core.ids import serial_id
 from taskrpc.core.lifecycle import Call
+from taskrpc.core.model import Queue
 from taskrpc.core.watermarks import Watermarks
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.batcher import Batcher, Spawn
 from taskrpc.store.database import ConnectionLost, Database, Record
-from taskrpc.store.gates import Queue
 from taskrpc.store.transitions import Answer, TransitionElement
 
 log = logging.getLogger(__name__)

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-from taskrpc.core.model import Row
+from taskrpc.core.model import Queue, Row
 from taskrpc.errors import TaskRpcError
 from taskrpc.store import gates
 from taskrpc.store.batcher import Again
 from taskrpc.store.database import Connection, Database, Record
-from taskrpc.store.gates import Queue
 from taskrpc.store.signals import Signals
 from taskrpc.store.statements import SQL
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from taskrpc.core.lifecycle import Call
+from taskrpc.core.model import Queue
 from taskrpc.errors import TaskRpcError
 from taskrpc.store import gates
 from taskrpc.store.batcher import Again
 from taskrpc.store.creations import NewTask, task_arrays
 from taskrpc.store.database import Connection, Database, Record
-from taskrpc.store.gates import Queue
 from taskrpc.store.inboxes import turn_events
 from taskrpc.store.signals import Signals
 from taskrpc.store.statements import SQL

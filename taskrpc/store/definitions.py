@@ -5,9 +5,9 @@ from typing import Any, Final
 import orjson
 
 from taskrpc.core.definition import DefinitionSpec
+from taskrpc.core.model import Queue
 from taskrpc.store import gates
 from taskrpc.store.database import Connection, Database, Record
-from taskrpc.store.gates import Queue
 from taskrpc.store.recovery import through_outages
 from taskrpc.store.statements import SQL
 

@@ -8,11 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from taskrpc.core.model import Queue
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.database import Connection, Record
 from taskrpc.store.statements import SQL
-
-Queue = tuple[str, str]  # kind and name: what polls ask for
 
 _HOLDS_SLOT: Final = frozenset({"requested", "in-progress"})
 

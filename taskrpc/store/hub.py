@@ -14,7 +14,7 @@ import asyncpg
 import orjson
 
 from taskrpc.core.ids import uuid7
-from taskrpc.store.gates import Queue
+from taskrpc.core.model import Queue
 from taskrpc.store.hosts import connect
 
 log = logging.getLogger(__name__)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from taskrpc.store.gates import Queue
+from taskrpc.core.model import Queue
 
 OnQueued = Callable[[Sequence[Queue]], None]
 OnEnded = Callable[[Sequence[str]], None]

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from taskrpc.core.definition import Kind
-from taskrpc.core.model import Row
+from taskrpc.core.model import Queue, Row
 from taskrpc.store import gates
 from taskrpc.store.database import Connection, Database, Record, unavailable
-from taskrpc.store.gates import Queue
 from taskrpc.store.recovery import through_outages
 from taskrpc.store.signals import Signals
 from taskrpc.store.statements import SQL

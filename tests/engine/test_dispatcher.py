@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from taskrpc.core.model import Queue
 from taskrpc.engine.caller import Caller
 from taskrpc.engine.dispatcher import Dispatcher
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.claims import MOST_ANSWER_BYTES, Claims
 from taskrpc.store.database import ConnectionLost
-from taskrpc.store.gates import Queue
 
 
 class Ready(Claims):

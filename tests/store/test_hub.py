@@ -9,7 +9,7 @@ import asyncpg
 import orjson
 import pytest
 
-from taskrpc.store.gates import Queue
+from taskrpc.core.model import Queue
 from taskrpc.store.hub import CHANNEL, PAUSE_SECONDS, Hub
 from tests.system.waiting import Stopwatch, until
 

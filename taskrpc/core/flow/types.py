@@ -121,6 +121,3 @@ NOT_IN_A_DIRECTORY: Final = (*FLOWABLES, "core.flow.Subflow")
 def kind_of(type: str) -> str:
     """What a task of this (short) type is: the last part of its name for what the server does itself, else `task`."""
     return type.rpartition(".")[2] if type in FLOWABLES or type in INLINE else "task"
-
-
-ITERATING: Final = ("ForEach", "EachSequential", "EachParallel")
