@@ -577,10 +577,9 @@ def test_an_exit_ends_what_was_created_beside_it_and_what_began_it() -> None:
         "onStarted": [log("l")],
     }
     execution = ran(apart, {"id": "z", "type": "core.flow.Sleep", "duration": "PT1H"})
-    assert (
-        execution.states() == ["a SUCCESS", "a_start SUCCESS", "w SUCCESS", "l SUCCESS", "z RUNNING", "x SUCCESS"]
-        or execution.state.head.state == "SUCCESS"
-    )
+    names = ("a", "a_start", "w", "l", "z", "x")
+    assert execution.states() == [f"{name} SUCCESS" for name in names]
+    assert execution.state.head.state == "SUCCESS"
 
 
 def test_a_branch_that_is_not_there_a_template_that_is_missing_a_pause_that_takes_too_long() -> None:
