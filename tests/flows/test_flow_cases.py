@@ -7,15 +7,11 @@ import pytest
 
 from tests.flows.cases import Case
 
-FOLDER = os.environ.get("FLOW_CASES")
-CASES = sorted(Path(FOLDER).glob("*/expect.json")) if FOLDER else []
+FOLDER = Path(os.environ.get("FLOW_CASES", Path(__file__).parents[3] / "shared" / "flow-cases"))
+CASES = sorted(file.parent.name for file in FOLDER.glob("*/expect.json"))
 
 
-@pytest.mark.skipif(not FOLDER, reason="FLOW_CASES names no folder of cases")
-def test_there_are_cases() -> None:
-    assert CASES
-
-
-@pytest.mark.parametrize("expected", CASES, ids=[path.parent.name for path in CASES])
-def test_a_case_comes_out_as_it_did_there(expected: Path) -> None:
-    Case(expected.parent).run()
+@pytest.mark.skipif(not CASES, reason=f"there are no cases in {FOLDER}; FLOW_CASES names a folder that has some")
+@pytest.mark.parametrize("name", CASES or ["none"])
+def test_a_case_comes_out_as_it_did_there(name: str) -> None:
+    Case(FOLDER / name).run()
