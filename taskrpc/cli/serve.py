@@ -76,7 +76,7 @@ def command(app: typer.Typer) -> None:
     ) -> None:
         """Run the service until SIGTERM or SIGINT. Any number of servers may share a database.
 
-        SIGHUP replaces the workers one after the other; without --workers it ends the service.
+        SIGHUP replaces workers one after the other; a service without any ends, as with SIGTERM.
         """
         settings = read_settings(**locals())
         logs.set_up(settings.log_format, settings.log_level)
