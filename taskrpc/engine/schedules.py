@@ -1,4 +1,4 @@
-"""Use cases of the scheduler's rules: they are put, read and deleted, and run by hand."""
+"""Use cases of the scheduler's rules: they are put, and run by hand."""
 
 from collections.abc import Mapping
 
@@ -6,8 +6,8 @@ from taskrpc.core.ids import derived_id, serial_id
 from taskrpc.core.model import Row
 from taskrpc.core.rule import SchedulerRule, parse_rule
 from taskrpc.engine.activities import Activities, OutdatedDefinitions
+from taskrpc.engine.rules import Rules, rule_not_found
 from taskrpc.engine.scheduler import Scheduler, fire, refuse_second, rule_of
-from taskrpc.errors import TaskRpcError
 from taskrpc.store.database import Database, Record
 from taskrpc.store.recovery import through_outages
 from taskrpc.store.scheduler_rules import SchedulerRules
@@ -15,12 +15,13 @@ from taskrpc.store.signals import Signals
 from taskrpc.store.statements import SQL
 
 
-class Schedules:
+class Schedules(Rules):
     """The rules of all servers; what changes them makes this server's `scheduler` look."""
 
     def __init__(self, database: Database, activities: Activities, signals: Signals) -> None:
         self._database = database
         self._rules = SchedulerRules(database)
+        super().__init__(self._rules)
         self._activities = activities
         self._signals = signals
         self.scheduler = Scheduler(database, self._rules, activities, signals)
@@ -33,22 +34,6 @@ class Schedules:
         row = await self._rules.put(rule_id, rule.as_kept(fields), following, rule.execute_on_setup)
         self.scheduler.poke()
         return row
-
-    async def get(self, rule_id: str) -> Record:
-        """A rule; raises `rule-not-found`."""
-        rows = await self._rules.read(rule_id)
-        if not rows:
-            raise rule_not_found(rule_id)
-        return rows[0]
-
-    async def everything(self) -> list[Record]:
-        """All rules, by their ids."""
-        return await self._rules.read()
-
-    async def delete(self, rule_id: str) -> None:
-        """Deletes a rule; what it has started goes on. Raises `rule-not-found`."""
-        await self.get(rule_id)
-        await self._rules.delete(rule_id)
 
     async def run(self, rule_id: str, call_id: str | None) -> Row:
         """Starts what a rule asks for now, whatever its schedule says, and answers its row; a repeat with the same
@@ -70,8 +55,3 @@ class Schedules:
             inserted = await fire(self._activities, connection, row, activity_id, None, row["next_at"])
         inserted.tell(self._signals)
         return next(new for new in inserted.rows if new["id"] == activity_id)
-
-
-def rule_not_found(rule_id: str) -> TaskRpcError:
-    """`rule-not-found`, with the id that was asked for."""
-    return TaskRpcError("rule-not-found", f"There is no rule {rule_id[:80]!r}")
