@@ -87,6 +87,8 @@ def _tell_parent(work: Work, run: Run) -> None:
     parent = work.edit(run.parent)
     block = work.block(parent)
     if run.role == "async":
+        if run.n not in work.head.detached:  # the execution has ended without it
+            return
         work.head.detached.remove(run.n)
         work.visit(parent.n)
         root = work.block(work.root())

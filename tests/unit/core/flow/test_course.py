@@ -470,6 +470,13 @@ def test_contexts_nest() -> None:
 # -- the end --------------------
 
 
+def test_what_was_started_beside_an_execution_may_end_after_its_exit() -> None:
+    beside = {"id": "a", "type": "core.flow.StartAsync", "taskStart": [work("w")], "onStarted": [log("l")]}
+    execution = ran(beside, {"id": "x", "type": "core.execution.Exit", "state": "FAILED"})
+    assert execution.state.head.state == "FAILED"
+    assert "w SUCCESS" in execution.states()
+
+
 def test_an_output_that_cannot_be_rendered_fails_the_execution_unless_it_is_optional() -> None:
     wanted = [{"id": "a", "value": "{{ 1 }}", "type": "INT"}, {"id": "b", "value": "{{ x }}", "required": False}]
     assert ran(log("l"), outputs=wanted).state.head.outputs == {"a": 1}

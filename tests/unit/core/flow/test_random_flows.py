@@ -1,6 +1,7 @@
 """What holds for every flow: it ends, each run has one final state, and telling the same again gives the same."""
 
 import copy
+import os
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -126,7 +127,7 @@ def final_states(run: Run) -> list[str]:
     return [state for state, _ in run.history if state in TERMINATED]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, derandomize="CI" in os.environ)
 @given(flows())
 def test_every_flow_ends_and_each_run_has_one_final_state(flow: Flow) -> None:
     execution = run(flow)
@@ -138,7 +139,7 @@ def test_every_flow_ends_and_each_run_has_one_final_state(flow: Flow) -> None:
     assert execution.state.head.retrying == 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, derandomize="CI" in os.environ)
 @given(flows())
 def test_nothing_runs_that_should_not(flow: Flow) -> None:
     execution = run(flow)
@@ -180,7 +181,7 @@ def told_again(
             return state, actions
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20, deadline=None, derandomize="CI" in os.environ)
 @given(flows(), st.integers(1, 7), st.randoms(use_true_random=False))
 def test_the_same_events_give_the_same_actions_however_they_are_cut(
     flow: Flow, budget: int, sizes: random.Random
