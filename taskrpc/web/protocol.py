@@ -23,8 +23,9 @@ BYTE_SECONDS: Final = 10.0
 REQUEST_SECONDS: Final = 60.0
 KEEP_ALIVE_SECONDS: Final = 75.0
 SWEEP_SECONDS: Final = 1.0
-# Whoever has just connected is about to send; a connection that is closed now takes the request with it.
-FIRST_REQUEST_SECONDS: Final = 0.1
+# Whoever has just connected, or has sent half a head, is about to send; a connection that is closed now takes the
+# request with it.
+HEAD_SECONDS: Final = 0.5
 MOST_HEAD_BYTES: Final = 64 * 1024
 # A client that is cut off while it sends never sees why, and sends the same again: so what follows a refusal is read
 # and forgotten, until nothing comes for a while, up to this much.
@@ -72,9 +73,13 @@ class RpcProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """The server stops and closes what nobody uses; a connection that is quite new gets time for a request."""
-        if self.cycle is None and self._phase == "head" and not self._bytes:
-            self.loop.call_later(FIRST_REQUEST_SECONDS, super().shutdown)
+        """The server stops and closes what nobody uses; a connection of which a head is awaited gets time for it.
+
+        In two halves: a process that was held up for long runs its timers before it reads what has come meanwhile.
+        """
+        if self._phase == "head":
+            half = HEAD_SECONDS / 2
+            self.loop.call_later(half, self.loop.call_later, half, super().shutdown)
         else:
             super().shutdown()
 
