@@ -18,6 +18,10 @@ HTTP_STATUS: Final[Mapping[str, int]] = {
     "workflow-not-found": 404,
     "definition-not-found": 404,
     "rule-not-found": 404,
+    "key-not-found": 404,
+    "secret-not-found": 404,
+    "namespace-file-not-found": 404,
+    "template-not-found": 404,
     "method-not-allowed": 405,
     "not-acceptable": 406,
     "request-timeout": 408,
@@ -33,6 +37,7 @@ HTTP_STATUS: Final[Mapping[str, int]] = {
     "workflow-has-been-done": 422,
     "queue-limit-reached": 429,
     "internal-error": 500,
+    "not-configured": 501,
     "unavailable": 503,
     "outcome-unknown": 504,
 }

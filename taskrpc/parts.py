@@ -15,6 +15,7 @@ from taskrpc.engine.hints import Hints
 from taskrpc.engine.keys import Keys
 from taskrpc.engine.loop import run_every
 from taskrpc.engine.matcher import Matcher
+from taskrpc.engine.namespaces import Namespaces
 from taskrpc.engine.pump import Pump
 from taskrpc.engine.reading import Reading
 from taskrpc.engine.reaper import Reaper
@@ -26,6 +27,7 @@ from taskrpc.engine.subscriptions import Subscriptions
 from taskrpc.engine.tasks import Tasks
 from taskrpc.engine.workflows import Workflows
 from taskrpc.rpc.services import Services
+from taskrpc.secret_keys import load_cipher
 from taskrpc.settings import Settings
 from taskrpc.store import log_partitions
 from taskrpc.store.batcher import Spawn
@@ -86,6 +88,7 @@ class Parts:
             run_every("definitions", self.definitions.look, self.definitions.outdated),
             run_every("keys", self.keys.look, self.keys.outdated),
             run_every("log", self._keep_log),
+            run_every("expired keys", self.services.namespaces.keys.sweep),
         ]
         return loops if self.hints.hub is None else [*loops, self.hints.hub.run()]
 
@@ -100,7 +103,10 @@ class Parts:
 
 
 def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
-    """Makes the parts of a server; `spawn` starts what they do beside each other."""
+    """Makes the parts of a server; `spawn` starts what they do beside each other.
+
+    Raises `not-configured` for keys for secrets that are none.
+    """
     signals, results = Signals(), Results(database)
     definitions = Definitions(DefinitionStore(database), strict=settings.strict_definitions)
     pump = Pump(Inboxes(database, signals), database, spawn)
@@ -117,7 +123,8 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     subscriptions = Subscriptions(database, spawn, activities, signals)
     asynchronous = AsynchronousWorkflows(submissions, definitions, tasks, workflows, reading)
     services = Services(
-        tasks, workflows, dispatcher, definitions, reading, signals, hints, schedules, subscriptions, asynchronous
+        tasks, workflows, dispatcher, definitions, reading, signals, hints, schedules, subscriptions, asynchronous,
+        Namespaces.on(database, load_cipher(settings)),
     )
     reaper, cleaning = Reaper(Reaping(database, signals)), Cleaning(Retention(database), claims, tasks, spawn)
     callbacks = Callbacks(database, claims, tasks, spawn, networks(settings.callback_networks))

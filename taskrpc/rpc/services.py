@@ -7,6 +7,7 @@ from taskrpc.engine.caller import Caller
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
 from taskrpc.engine.hints import Hints
+from taskrpc.engine.namespaces import Namespaces
 from taskrpc.engine.reading import Reading
 from taskrpc.engine.schedules import Schedules
 from taskrpc.engine.submissions import AsynchronousWorkflows
@@ -30,6 +31,7 @@ class Services:
     schedules: Schedules
     subscriptions: Subscriptions
     asynchronous: AsynchronousWorkflows
+    namespaces: Namespaces
 
 
 @dataclass(slots=True)
