@@ -11,6 +11,8 @@ from taskrpc.engine.cleaning import Cleaning
 from taskrpc.engine.decisions import Decisions
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
+from taskrpc.engine.file_tokens import FileTokens
+from taskrpc.engine.files import Files
 from taskrpc.engine.hints import Hints
 from taskrpc.engine.keys import Keys
 from taskrpc.engine.loop import run_every
@@ -29,6 +31,7 @@ from taskrpc.engine.workflows import Workflows
 from taskrpc.rpc.services import Services
 from taskrpc.secret_keys import load_cipher
 from taskrpc.settings import Settings
+from taskrpc.storage.choice import open_storage
 from taskrpc.store import log_partitions
 from taskrpc.store.batcher import Spawn
 from taskrpc.store.claims import Claims
@@ -105,7 +108,7 @@ class Parts:
 def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     """Makes the parts of a server; `spawn` starts what they do beside each other.
 
-    Raises `not-configured` for keys for secrets that are none.
+    Raises `not-configured` for keys for secrets that are none, and for a storage that cannot be.
     """
     signals, results = Signals(), Results(database)
     definitions = Definitions(DefinitionStore(database), strict=settings.strict_definitions)
@@ -125,6 +128,7 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     services = Services(
         tasks, workflows, dispatcher, definitions, reading, signals, hints, schedules, subscriptions, asynchronous,
         Namespaces.on(database, load_cipher(settings)),
+        Files(open_storage(settings.storage, settings.data_dir), FileTokens(database), settings.max_file),
     )
     reaper, cleaning = Reaper(Reaping(database, signals)), Cleaning(Retention(database), claims, tasks, spawn)
     callbacks = Callbacks(database, claims, tasks, spawn, networks(settings.callback_networks))

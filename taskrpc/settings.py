@@ -35,6 +35,10 @@ class Settings(BaseSettings):
         "info", description="What is logged; debug has a line per request."
     )
     log_retention_days: int = Field(30, ge=1, le=36500, description="Days for which AidboxTaskLog is kept.")
+    storage: str | None = Field(
+        None, description="Where files are kept: a directory or s3://bucket/prefix; else storage in the data directory."
+    )
+    max_file: int = Field(5 * 1024 * MIB, ge=1024, description="Largest file in bytes.")
     secret_key: SecretStr | None = Field(
         None, description="Keys for secrets, separated by commas or space; the first encrypts, all decrypt."
     )

@@ -6,6 +6,7 @@ from taskrpc.core.access import Access
 from taskrpc.engine.caller import Caller
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
+from taskrpc.engine.files import Files
 from taskrpc.engine.hints import Hints
 from taskrpc.engine.namespaces import Namespaces
 from taskrpc.engine.reading import Reading
@@ -32,6 +33,7 @@ class Services:
     subscriptions: Subscriptions
     asynchronous: AsynchronousWorkflows
     namespaces: Namespaces
+    files: Files
 
 
 @dataclass(slots=True)

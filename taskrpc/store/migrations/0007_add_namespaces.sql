@@ -45,3 +45,10 @@ create table taskrpc.template (
     created_at timestamptz not null,
     primary key (namespace, id, revision)
 );
+
+-- The key of the tokens that let executors read and write files; one for all servers, made by the first that needs it.
+create table taskrpc.file_key (
+    one boolean primary key default true check (one),
+    key text collate "C" not null,
+    created_at timestamptz not null
+);
