@@ -1,6 +1,6 @@
 """What a leaf task of a flow is given: the properties as they stand in the flow, and where it belongs."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Final, TypeVar
@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from taskrpc.client import AsyncClient, AsyncFiles, RetryPolicy
-from taskrpc.core.definition import invalid
+from taskrpc.core.definition import invalid, mistakes
+from taskrpc.errors import invalid_params_of
 from taskrpc.executor import Task
 from taskrpc.wire.codecs import JSON
 
@@ -66,6 +67,7 @@ class Place(BaseModel):
     """Where a task belongs; the flow engine sends it as `$execution`. Unknown keys are for others."""
 
     namespace: str | None = None
+    taskRunId: str | None = None
     files: FilesOfExecution | None = None
     cache: str | None = None
     queue: str | None = None
@@ -115,6 +117,18 @@ def read_properties(model: type[P], given: Mapping[str, Any]) -> P:
         return model.model_validate(own)
     except ValidationError as error:
         raise invalid(error) from None
+
+
+Leaf = Callable[[Job], Awaitable[dict[str, Any]]]
+"""Carries out the tasks of one type; answers their outputs."""
+
+
+def read_place(params: Mapping[str, Any]) -> Place:
+    """Where the task belongs; nowhere, for one that no flow has made."""
+    try:
+        return Place.model_validate(params.get(PLACE) or {})
+    except ValidationError as error:
+        raise invalid_params_of(mistakes(error, PLACE)) from None
 
 
 class NamespaceFiles(BaseModel):

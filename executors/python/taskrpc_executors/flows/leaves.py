@@ -4,24 +4,20 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
-
-from taskrpc.core.definition import mistakes
-from taskrpc.errors import TaskRpcError, invalid_params, invalid_params_of
+from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.executor import Executor, Task
 
 from .http_request import http_request
-from .job import PLACE, Job, Place, Properties, Service, read_properties
+from .job import PLACE, Job, Leaf, Properties, Service, read_place, read_properties
 from .local_files import local_files
 from .scripts import node_script, shell_commands, shell_script
+from .working_directory import working_directory
 from .workspace import Workspace
-
-Leaf = Callable[[Job], Awaitable[dict[str, Any]]]
 
 # These look after their time and their stop themselves: they keep what was made.
 _PROCESSES: Final[Mapping[str, Leaf]] = {
@@ -36,10 +32,14 @@ class FlowLeaves:
 
     def __init__(self, url: str, *, api_key: str | None = None, public_only: bool = False) -> None:
         self.service = Service(url, api_key)
-        self.leaves: Mapping[str, Leaf] = {
+        inside: Mapping[str, Leaf] = {
             **_PROCESSES,
             "core.http.Request": partial(_watched, partial(http_request, public_only=public_only)),
             "core.storage.LocalFiles": partial(_watched, local_files),
+        }
+        self.leaves: Mapping[str, Leaf] = {
+            **inside,
+            "core.flow.WorkingDirectory": partial(working_directory, leaves=inside),
         }
 
     @property
@@ -63,14 +63,6 @@ class FlowLeaves:
             raise invalid_params("params", "the properties of the task are expected")
         given = {key: value for key, value in params.items() if key != PLACE}
         return Job(task, given, read_place(params), workspace, self.service)
-
-
-def read_place(params: Mapping[str, Any]) -> Place:
-    """Where the task belongs; nowhere, for one that no flow has made."""
-    try:
-        return Place.model_validate(params.get(PLACE) or {})
-    except ValidationError as error:
-        raise invalid_params_of(mistakes(error, PLACE)) from None
 
 
 @contextlib.asynccontextmanager

@@ -73,22 +73,22 @@ class Workspace:
             paths[uri] = str(path)
         return _URI.sub(lambda match: paths[match[0]], text)
 
-    def matching(self, patterns: Iterable[str]) -> list[str]:
-        """Files whose names match any of the globs: `*` stays within a folder, `**` does not. No links."""
+    def matching(self, patterns: Iterable[str], *, links: bool = False) -> list[str]:
+        """Files whose names match any of the globs: `*` stays within a folder, `**` does not. `links`: those too."""
         wanted = [pattern.removeprefix(f"{self.directory}/").removeprefix("./") for pattern in patterns]
         if not wanted:
             return []
-        return [name for name in self._names() if matches(name, wanted)]
+        return [name for name in self._names(links) if matches(name, wanted)]
 
-    def _names(self) -> list[str]:
+    def _names(self, links: bool) -> list[str]:
         found = []
         for folder, subfolders, names in os.walk(self.directory):
             relative = Path(folder).relative_to(self.directory)
             if relative == Path():
                 subfolders[:] = [name for name in subfolders if name != OWN]
-            found += [(relative / name).as_posix() for name in names]
+            found += [(relative / name).as_posix() for name in (*names, *subfolders)]
         paths = ((name, self.directory / name) for name in found)
-        return sorted(name for name, path in paths if path.is_file() and not path.is_symlink())
+        return sorted(name for name, path in paths if (links if path.is_symlink() else path.is_file()))
 
     async def upload(self, names: Iterable[str], prefix: str, files: AsyncFiles) -> dict[str, str]:
         """Stores files below a prefix of URIs; answers their URIs by their names."""
