@@ -1,7 +1,8 @@
 """`taskrpc work`: the reference executor."""
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -47,7 +48,7 @@ def command(app: typer.Typer) -> None:
         if database_url is None and not flows:
             raise typer.BadParameter("say what to carry out: --database-url for imports, --flows, or both")
         logs.set_up("text", "info")
-        try:
+        with _refusals_told():
             executor = Executor(url, api_key=key, grace=grace)
             if database_url is not None:
                 asyncio.run(_reach(database_url))
@@ -55,11 +56,18 @@ def command(app: typer.Typer) -> None:
             if flows:
                 register_flows(executor, url, key, concurrency, public_only)
             executor.run()
-        except (ValueError, asyncpg.InterfaceError) as error:
-            raise typer.BadParameter(str(error)) from None
-        except (TaskRpcError, OSError, asyncpg.PostgresError) as error:
-            typer.echo(f"taskrpc: {error}", err=True)
-            raise typer.Exit(1) from None
+
+
+@contextlib.contextmanager
+def _refusals_told() -> Iterator[None]:
+    """Ends the command with a sentence for what cannot be."""
+    try:
+        yield
+    except (ValueError, asyncpg.InterfaceError) as error:
+        raise typer.BadParameter(str(error)) from None
+    except (TaskRpcError, OSError, asyncpg.PostgresError) as error:
+        typer.echo(f"taskrpc: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 async def _reach(database_url: str) -> None:

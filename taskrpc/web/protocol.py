@@ -32,7 +32,6 @@ MOST_HEAD_BYTES: Final = 64 * 1024
 # and forgotten, until nothing comes for a while, up to this much.
 QUIET_SECONDS: Final = 2.0
 MOST_DISCARDED: Final = 64 * 2**20
-_UNBOUNDED: Final = 2**63
 # A body of one-byte chunks is six times as long on the wire.
 _CHUNK_OVERHEAD: Final = 8
 _UPGRADE_HEADERS: Final = frozenset({b"connection", b"upgrade", b"http2-settings"})
@@ -110,7 +109,7 @@ class RpcProtocol(HttpToolsProtocol):
         if self._phase == "head":
             return MOST_HEAD_BYTES
         if self._is_upload():
-            return _UNBOUNDED
+            return self._bytes  # the limit of files is watched where they are read
         if self._phase == "body" and isinstance(self.cycle, Exchange):
             return MOST_HEAD_BYTES + _CHUNK_OVERHEAD * max(self.cycle.size, self.cycle.head.length)
         return MOST_DISCARDED
@@ -300,8 +299,7 @@ class RpcProtocol(HttpToolsProtocol):
         cycle = self.cycle
         if self._phase != "body" or cycle is None or isinstance(cycle, Exchange) or cycle.response_complete:
             return False
-        path: str = cycle.scope["path"]
-        return path.startswith(FILES_PATH)
+        return bool(cycle.scope["path"].startswith(FILES_PATH))
 
     def _is_unused(self) -> bool:
         return self._current is None and (self.cycle is None or self.cycle.response_complete)
