@@ -18,6 +18,7 @@ from taskrpc.errors import TaskRpcError
 from taskrpc.wire.codecs import JSON
 
 from .retry import RetryPolicy
+from .tls import trust
 
 PIECE: Final = 256 * 1024
 _TIMEOUT: Final = 30.0
@@ -47,7 +48,7 @@ class AsyncFiles:
             headers["x-api-key"] = api_key
         if token is not None:
             headers["authorization"] = f"Bearer {token}"
-        self._http = httpx2.AsyncClient(headers=headers, timeout=_TIMEOUT)
+        self._http = httpx2.AsyncClient(headers=headers, timeout=_TIMEOUT, verify=trust())
 
     async def upload(self, file: Path, uri: str) -> None:
         """Store a file of this machine, in place of the one that has this URI."""

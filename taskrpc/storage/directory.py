@@ -50,8 +50,9 @@ class DirectoryStorage:
 
     async def write(self, path: str, pieces: AsyncIterator[bytes]) -> int:
         draft = self._incoming / serial_id()
-        file = await self._threads(lambda: self._begin(draft))
+        file: BinaryIO | None = None
         try:
+            file = await self._threads(lambda: self._begin(draft))
             async for piece in pieces:
                 await self._threads(lambda: file.write(piece))  # noqa: B023
             return await self._threads(lambda: self._publish(file, draft, self._files / path))
@@ -93,9 +94,10 @@ class DirectoryStorage:
         await self._threads(lambda: _delete(self._files / prefix))
 
 
-def _forget(file: BinaryIO, draft: Path) -> None:
-    with contextlib.suppress(OSError):  # a full disk is told by the write that failed
-        file.close()
+def _forget(file: BinaryIO | None, draft: Path) -> None:
+    if file is not None:
+        with contextlib.suppress(OSError):  # a full disk is told by the write that failed
+            file.close()
     draft.unlink(missing_ok=True)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import httpx2
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from taskrpc.client.tls import trust
 from taskrpc.core.file_uri import PREFIX
 from taskrpc.errors import TaskRpcError
 from taskrpc.wire.codecs import JSON
@@ -91,9 +92,10 @@ def _client(properties: Request, public_only: bool) -> httpx2.AsyncClient:
     options = properties.options
     connect = (options.connectTimeout or options.timeout.connectTimeout).total_seconds()
     read = (options.readTimeout or options.timeout.readIdleTimeout).total_seconds()
-    transport = PublicOnly(httpx2.AsyncHTTPTransport()) if public_only else None
+    transport = PublicOnly(httpx2.AsyncHTTPTransport(verify=trust())) if public_only else None
     return httpx2.AsyncClient(
         transport=transport,
+        verify=trust(),
         auth=_auth(options),
         follow_redirects=options.followRedirects,
         timeout=httpx2.Timeout(read, connect=connect),
