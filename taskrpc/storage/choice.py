@@ -5,7 +5,6 @@ from urllib.parse import unquote, urlsplit
 
 from taskrpc.errors import TaskRpcError
 from taskrpc.storage.directory import DirectoryStorage
-from taskrpc.storage.objects import ObjectStorage
 from taskrpc.storage.storage import Storage
 
 
@@ -21,6 +20,8 @@ def open_storage(url: str | None, data_dir: Path) -> Storage:
         return DirectoryStorage(Path(unquote(parts.path) if parts.scheme else url))
     if parts.scheme != "s3" or not parts.netloc:
         raise TaskRpcError("not-configured", f"--storage {url}: a directory or s3://bucket/prefix is expected")
+    from taskrpc.storage.objects import ObjectStorage  # noqa: PLC0415  (what most servers never need)
+
     try:
         return ObjectStorage(url)
     except ImportError as error:
