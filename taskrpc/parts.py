@@ -126,7 +126,16 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     subscriptions = Subscriptions(database, spawn, activities, signals)
     asynchronous = AsynchronousWorkflows(submissions, definitions, tasks, workflows, reading)
     services = Services(
-        tasks, workflows, dispatcher, definitions, reading, signals, hints, schedules, subscriptions, asynchronous,
+        tasks,
+        workflows,
+        dispatcher,
+        definitions,
+        reading,
+        signals,
+        hints,
+        schedules,
+        subscriptions,
+        asynchronous,
         Namespaces.on(database, load_cipher(settings)),
         Files(open_storage(settings.storage, settings.data_dir), FileTokens(database), settings.max_file),
     )

@@ -20,11 +20,15 @@ def load_cipher(settings: Settings) -> Cipher:
     """
     if settings.secret_key is not None:
         return Cipher(_split(settings.secret_key.get_secret_value()))
-    if settings.secret_key_file is not None:
-        return Cipher(_split(_read(settings.secret_key_file)))
-    if settings.database_url is not None:
-        return Cipher()
-    return Cipher(_split(_of_data_dir(settings.data_dir)))
+    file = key_file(settings)
+    return Cipher() if file is None else Cipher(_split(_read(file)))
+
+
+def key_file(settings: Settings) -> Path | None:
+    """The file of keys that these settings mean; with the embedded PostgreSQL it is made if none is named."""
+    if settings.secret_key_file is not None or settings.secret_key is not None or settings.database_url is not None:
+        return settings.secret_key_file
+    return _of_data_dir(settings.data_dir)
 
 
 def _split(text: str) -> list[str]:
@@ -39,7 +43,7 @@ def _read(path: Path) -> str:
         raise TaskRpcError("not-configured", f"The keys for secrets in {path} cannot be read: {reason}") from None
 
 
-def _of_data_dir(data_dir: Path) -> str:
+def _of_data_dir(data_dir: Path) -> Path:
     path = data_dir / FILE
     if not path.exists():
         _create(path)
@@ -47,7 +51,7 @@ def _of_data_dir(data_dir: Path) -> str:
         raise TaskRpcError(
             "not-configured", f"{path} can be read by others than its owner: chmod 600 {path}, and put new secrets"
         )
-    return _read(path)
+    return path
 
 
 def _create(path: Path) -> None:

@@ -15,7 +15,7 @@ from taskrpc.cli import app
 from taskrpc.cli.serve import read_settings
 from taskrpc.engine.cipher import Cipher, new_key
 from taskrpc.errors import TaskRpcError
-from taskrpc.secret_keys import load_cipher
+from taskrpc.secret_keys import key_file, load_cipher
 from taskrpc.settings import Settings
 from tests.databases import connected
 from tests.engine.headless import Headless, headless
@@ -193,3 +193,16 @@ async def test_a_server_with_a_wrong_key_does_not_start(database_url: str) -> No
     with pytest.raises(TaskRpcError, match="Key 1 for secrets"):
         async with running_service(database_url, secret_key="short"):
             pass
+
+
+def test_a_worker_gets_the_keys_of_its_supervisor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from taskrpc.worker import Order
+
+    monkeypatch.setenv("TASKRPC_SECRET_KEY", new_key())
+    settings = read_settings()
+    assert Order.decode(Order(1, 3, settings).encode()).settings.secret_key == settings.secret_key
+    monkeypatch.delenv("TASKRPC_SECRET_KEY")
+    embedded_one = read_settings(data_dir=tmp_path)
+    sealed = load_cipher(embedded_one).encrypt("n", "k", SECRET)
+    told = embedded_one.model_copy(update={"database_url": "postgresql://x", "secret_key_file": key_file(embedded_one)})
+    assert load_cipher(Order.decode(Order(1, 3, told).encode()).settings).decrypt("n", "k", sealed) == SECRET
