@@ -144,7 +144,7 @@ def _server(parts: Parts, worker: int | None) -> Server:
         *Resources(parts.services.reading, parts.keys).routes(),
         *health.routes(ready),
         *rest.routes(),
-        *FileRoutes(parts.services.files).routes(),
+        *FileRoutes(parts.services.files, parts.keys).routes(),
         *openapi.routes(),
     ]
     rpc = RpcEndpoint(parts.services, parts.keys, parts.settings.max_body)

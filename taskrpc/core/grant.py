@@ -1,6 +1,6 @@
-"""What the bearer of a token may do with files."""
+"""Tokens for files: how they are presented, and what their bearer may do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,3 +17,11 @@ class Grant:
         """Whether this file may be read, or written; who may write a file may read it."""
         listed = self.write if write else (*self.read, *self.write)
         return any(path == each or (each.endswith("/") and path.startswith(each)) for each in listed)
+
+
+def presented_token(headers: Mapping[bytes, bytes]) -> str | None:
+    """The token that comes with a request, as `Authorization: Bearer`; None where that is a key, which has a dot."""
+    scheme, _, credentials = headers.get(b"authorization", b"").strip().partition(b" ")
+    if scheme.lower() != b"bearer" or b"." in credentials:
+        return None
+    return credentials.strip().decode("latin-1")

@@ -38,7 +38,7 @@ class FileTokens:
 
     async def _read(self, token: str) -> Grant:
         try:
-            read, write, expires = orjson.loads((await self._sealing()).decrypt(token))
+            read, write, expires = orjson.loads((await self._sealing()).decrypt(token.encode()))
         except InvalidToken:
             raise TaskRpcError("unauthorized", "The token is not one of this service") from None
         return Grant(read, write, datetime.fromtimestamp(expires, UTC))

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from email.utils import format_datetime
 from typing import Final
 
@@ -14,24 +14,28 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from taskrpc.core.file_uri import uri_of
+from taskrpc.core.grant import presented_token
 from taskrpc.engine.files import Files, checked, too_large
+from taskrpc.engine.keys import Keys
 from taskrpc.errors import TaskRpcError, invalid_params
+from taskrpc.rpc.access import FILES, check_unbound
+from taskrpc.rpc.defects import defect
 from taskrpc.storage.storage import OpenFile
 from taskrpc.web.protocol import FILES_PATH
-from taskrpc.web.rpc_endpoint import refusal_reply, request_id, retry_after
+from taskrpc.web.rpc_endpoint import refusal_reply, request_id
 from taskrpc.wire.codecs import JSON
 
 log = logging.getLogger(__name__)
 
 _RANGE: Final = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))", re.ASCII)
-_BEARER: Final = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 
 
 class FileRoutes:
     """The routes of one server."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, keys: Keys) -> None:
         self._files = files
+        self._keys = keys
 
     def routes(self) -> list[Route]:
         """Reading and writing."""
@@ -42,15 +46,25 @@ class FileRoutes:
 
     async def _path(self, request: Request, *, write: bool) -> str:
         """The path that this request is allowed to use."""
+        headers = dict(request.scope["headers"])
+        token = presented_token(headers)
+        if token is None:
+            self._check_key(headers)
+        elif b"x-api-key" in headers:
+            self._keys.access(headers)  # the token tells which files; a key that comes along has to be good as well
         path: str = request.path_params["path"]
         if "\ufffd" in path:
             raise invalid_params("path", "it has to be UTF-8, percent-encoded")
         checked(path)
-        authorization = request.headers.get("authorization")
-        if authorization is not None:
-            bearer = _BEARER.fullmatch(authorization)
-            await self._files.tokens.check(bearer[1] if bearer else "", path, write=write)
+        if token is not None:
+            await self._files.tokens.check(token, path, write=write)
         return path
+
+    def _check_key(self, headers: Mapping[bytes, bytes]) -> None:
+        access = self._keys.access(headers)
+        if access is not None:
+            access.check_role(FILES, "a request for files without a token")
+            check_unbound(access)
 
     async def _put(self, request: Request) -> Response:
         path = await self._path(request, write=True)
@@ -134,10 +148,12 @@ def _answering(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Re
             error = TaskRpcError("unavailable", "This server stops; nothing was done, try again", {"retryAfter": 1})
         except TaskRpcError as refusal:
             error = refusal
+        except Exception:
+            error = defect(f"{request.method} of a file")
         if error.type == "unavailable":
             log.warning("%s %s: %s", request.method, request.url.path[:200], error.message)
         reply = refusal_reply(error, JSON)
-        headers |= {name.decode(): value.decode() for name, value in retry_after(error)}
+        headers |= {name.decode(): value.decode() for name, value in reply.headers}
         if error.type == "range-not-satisfiable":
             headers["content-range"] = f"bytes */{(error.data or {})['size']}"
         return Response(reply.body, reply.status, headers, JSON.content_type)
