@@ -48,10 +48,16 @@ class Threads:
         self._pool = ThreadPoolExecutor(_MOST_AT_ONCE, "taskrpc-storage")
 
     async def __call__(self, work: Callable[[], T]) -> T:
-        """What `work` answers; it is waited for also if the caller is cancelled, so that it can be cleaned up after."""
+        """What `work` answers; it is waited for also if the caller is cancelled, however often, so that nobody closes
+        what it still uses."""
         running = asyncio.get_running_loop().run_in_executor(self._pool, work)
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await asyncio.wait([running])
-            raise
+        cancelled: asyncio.CancelledError | None = None
+        while not running.done():
+            try:
+                await asyncio.wait([running])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            running.exception()  # nobody is left to be told
+            raise cancelled
+        return running.result()

@@ -9,7 +9,7 @@ from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -86,8 +86,11 @@ class FileRoutes:
             raise
 
 
-class _FileResponse(StreamingResponse):
-    """The content of a file, or the range of it that was asked for. It closes the file."""
+class _FileResponse(Response):
+    """The content of a file, or the range of it that was asked for. It closes the file.
+
+    Starlette's streaming response would cancel a read that a thread is at, again and again, until it is done.
+    """
 
     def __init__(self, file: OpenFile, asked: Headers) -> None:
         start, length = 0, file.size
@@ -105,14 +108,35 @@ class _FileResponse(StreamingResponse):
             headers["content-range"] = f"bytes {start}-{start + length - 1}/{file.size}"
             status = 206
         headers["content-length"] = str(length)
-        super().__init__(file.pieces(start, length), status, headers, "application/octet-stream")
+        super().__init__(None, status, headers, "application/octet-stream")
         self._file = file
+        self._pieces = file.pieces(start, length)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await super().__call__(scope, receive, send)
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            if scope["method"] != "HEAD":
+                await self._stream(receive, send)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             await self._file.close()
+
+    async def _stream(self, receive: Receive, send: Send) -> None:
+        """Sends the content, until there is no more or the client has hung up."""
+        gone = asyncio.ensure_future(_hung_up(receive))
+        try:
+            async for piece in self._pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                if gone.done():
+                    return
+        finally:
+            gone.cancel()
+            await asyncio.wait([gone])
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _range(wanted: re.Match[str], size: int) -> tuple[int, int]:
