@@ -6,24 +6,16 @@ whoever sent it has to find out. While the database is away every call is refuse
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 import asyncpg
 
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.hosts import Connection, connect
-from taskrpc.store.lane import (
-    CONNECT_SECONDS,
-    Backend,
-    CommitUnknown,
-    Lane,
-    backend_of,
-    replicated,
-    terminate,
-    unavailable,
-)
+from taskrpc.store.lane import CONNECT_SECONDS, Backend, Lane
+from taskrpc.store.loan import LOST, CommitUnknown, Loan, unavailable
 from taskrpc.store.statements import SQL
 
 __all__ = ["AWAY", "READ_SECONDS", "CommitUnknown", "Connection", "Database", "Record", "unavailable"]
@@ -55,18 +47,8 @@ _READ_SETTINGS: Final = {
     "statement_timeout": str(int(READ_SECONDS * 1000)),
 }
 
-_LOST: Final = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    OSError,
-    TimeoutError,
-)
 # What tells that the database cannot be used at the moment, whatever it was that was tried.
-AWAY: Final = (*_LOST, asyncpg.CannotConnectNowError)
+AWAY: Final = (*LOST, asyncpg.CannotConnectNowError)
 
 
 class Database:
@@ -87,16 +69,14 @@ class Database:
         hot, readers = self._sizes
         self._hot = Lane(self.url, hot, _HOT_SETTINGS, _HUNG_SECONDS)
         self._readers = Lane(self.url, readers, _READ_SETTINGS, READ_SECONDS + 1, reads_only=True)
-        for lane in (self._hot, self._readers):
-            await lane.open()
-        await self._hot.release(await self._hot.acquire())
+        self._hot.put_back(await self._hot.take())
         self._back.set()
 
     async def close(self) -> None:
         """Ends all connections at once; nothing may be under way."""
         for lane in (self._hot, self._readers):
             if lane is not None:
-                lane.close()
+                lane.terminate()
 
     @property
     def is_available(self) -> bool:
@@ -132,7 +112,7 @@ class Database:
         self._back.clear()
         self._doubt.set()
 
-    def _complain(self, error: asyncpg.PostgresError) -> None:
+    def _complain(self, error: BaseException) -> None:
         """It can be reached and cannot work: said now and then, not for every call."""
         now = asyncio.get_running_loop().time()
         if now - self._complained_at >= _COMPLAINT_SECONDS:
@@ -167,59 +147,27 @@ class Database:
     async def _probe(self) -> bool:
         try:
             connection = await connect(self.url, timeout=CONNECT_SECONDS)
-        except (*_LOST, asyncpg.PostgresError):
+        except (*LOST, asyncpg.PostgresError):
             return False
         try:
             return bool(await connection.fetchval(SQL["ping"], timeout=CONNECT_SECONDS))
-        except (*_LOST, asyncpg.PostgresError):
+        except (*LOST, asyncpg.PostgresError):
             return False
         finally:
             connection.terminate()
 
-    @asynccontextmanager
-    async def _borrow(self, lane: Lane | None) -> AsyncIterator[Connection]:
+    def _loan(self, lane: Lane | None) -> Loan:
         if lane is None or not self._back.is_set():
             raise unavailable("The database cannot be reached")
-        async with lane.turn(), self._connected(lane) as connection:
-            yield connection
+        return Loan(lane, self._refused, self._doubt.set, self._complain)
 
-    @asynccontextmanager
-    async def _connected(self, lane: Lane) -> AsyncIterator[Connection]:
-        try:
-            connection = await lane.acquire()
-        except (asyncpg.PostgresError, *_LOST) as error:  # whatever the reason, nothing was sent
-            self._refused(error)
-            raise unavailable("The database cannot be reached") from error
-        backend = backend_of(connection)
-        try:
-            with replicated(connection):
-                yield connection
-        except asyncpg.ReadOnlySQLTransactionError as error:  # this node is no primary any more
-            terminate(connection)
-            self._refused(error)
-            raise unavailable("The database takes no writes") from error
-        except asyncpg.InsufficientResourcesError as error:  # a full disk, no memory: the transaction was rolled back
-            self._complain(error)
-            raise unavailable(f"The database cannot work: {error}") from error
-        except asyncio.CancelledError:
-            terminate(connection)  # else the pool waits for the end of the statement
-            raise
-        except _LOST as error:
-            terminate(connection)
-            self._doubt.set()
-            raise CommitUnknown(backend) from error
-        finally:
-            await lane.release(connection)
-
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """A connection of the queue's pool. Raises `unavailable` or CommitUnknown."""
-        async with self._borrow(self._hot) as connection:
-            yield connection
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
+        """A connection of the queue's pool. Raises `unavailable`, the block also CommitUnknown."""
+        return self._loan(self._hot)
 
     async def fetch(self, name: str, *args: object) -> list[Record]:
         """Runs one named statement of the queue in a transaction of its own. Raises as `connection` does."""
-        async with self._borrow(self._hot) as connection:
+        async with self._loan(self._hot) as connection:
             rows: list[Record] = await connection.fetch(SQL[name], *args)
             return rows
 
@@ -233,7 +181,7 @@ class Database:
     async def read(self, name: str, *args: object) -> list[Record]:
         """Runs one named statement that only reads, within READ_SECONDS. Raises TaskRpcError `unavailable`."""
         try:
-            async with self._borrow(self._readers) as connection:
+            async with self._loan(self._readers) as connection:
                 rows: list[Record] = await connection.fetch(SQL[name], *args)
                 return rows
         except CommitUnknown as error:

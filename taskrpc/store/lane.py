@@ -1,26 +1,26 @@
-"""A pool of connections of one kind, with a turn for each, and what each connection is watched for while it is in use.
+"""Connections that are used over and over, and a turn for each of them.
 
-Two things are known of a connection that the driver does not tell: which backend serves it, since process ids mean
-nothing once another node has taken over; and whether PostgreSQL gave up waiting for a standby in one of its commits.
+asyncpg's pool would do, but makes two tasks and two timers for every statement: in a call that has nothing beside it
+that was an eighth of the server's time. Two things are known of a connection here that the driver does not tell: which
+backend serves it, since process ids mean nothing once another node has taken over; and whether PostgreSQL gave up
+waiting for a standby in one of its commits.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final, NamedTuple, cast
-from weakref import WeakValueDictionary
+from typing import Any, Final, NamedTuple
 
 import asyncpg
 
-from taskrpc.errors import TaskRpcError
-from taskrpc.store.hosts import Connection, connect
+from taskrpc.store.hosts import connect
 from taskrpc.store.statements import SQL
 
 CONNECT_SECONDS: Final = 5.0
-_TURN_SECONDS: Final = 5.0
+_IDLE_SECONDS: Final = 300.0
 # Where PostgreSQL says that a commit waits no longer for its standby; its messages come in many languages.
 _NO_LONGER_WAITING: Final = "SyncRepWaitForLSN"
+_CUT: Final = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError)
 
 
 class Backend(NamedTuple):
@@ -30,48 +30,25 @@ class Backend(NamedTuple):
     started: datetime
 
 
-class CommitUnknown(Exception):
-    """Nobody knows whether what was sent has been committed and will stay: it may have been, or may yet be.
+class LaneConnection(asyncpg.Connection):
+    """A connection that knows its backend, since when it is in use (by the loop's clock, None while it is idle), and
+    what PostgreSQL said when it gave up waiting for a standby."""
 
-    The connection broke while a statement was under way, and `backend` may still be about to commit; or the commit
-    was done at the primary alone, and nothing is about to happen (`backend` is None).
-    """
-
-    def __init__(self, backend: Backend | None, message: str = "the connection to the database broke") -> None:
-        super().__init__(message)
-        self.backend = backend
-
-
-def unavailable(reason: str) -> TaskRpcError:
-    """`unavailable`: nothing was done, the call may be sent again."""
-    return TaskRpcError("unavailable", f"{reason}; nothing was done, try again", {"retryAfter": 1})
-
-
-class _Connection(asyncpg.Connection):
-    """A connection that knows its backend."""
-
-    __slots__ = ("backend",)
+    __slots__ = ("backend", "given_up", "taken_at")
 
     backend: Backend
+    given_up: str | None
+    taken_at: float | None
 
 
-def backend_of(connection: Connection) -> Backend:
-    """The backend of a connection of a lane."""
-    return cast(Backend, connection.backend)
-
-
-def terminate(connection: Connection) -> None:
-    """Ends a connection without a word, whatever is under way on it."""
-    with suppress(asyncpg.InterfaceError):  # one that is closed already has left the pool's proxy
-        connection.terminate()
-
-
-async def _keep(_: Connection) -> None:
-    """Instead of the pool's reset: the queue's connections never leave anything behind."""
+def _hear(connection: Any, message: Any) -> None:
+    if message.server_source_function == _NO_LONGER_WAITING:
+        connection.given_up = message.message
 
 
 class Lane:
-    """A pool, and a turn for each of its connections: who waits for a turn does not wait for the database.
+    """At most `size` connections, made when they are needed; the one that was used last is used next, and those that
+    were not needed for minutes are closed.
 
     `patience`: seconds after which a statement counts as hung.
     """
@@ -79,67 +56,83 @@ class Lane:
     def __init__(
         self, url: str, size: int, settings: Mapping[str, str], patience: float, *, reads_only: bool = False
     ) -> None:
-        self._turns = asyncio.Semaphore(size)
-        self._in_use: dict[Connection, tuple[Backend, float]] = {}
-        self._connections: WeakValueDictionary[Backend, Connection] = WeakValueDictionary()
+        self._url = url
+        self._settings = {"application_name": "taskrpc", **settings}
+        self._patience = patience
         self._reads_only = reads_only
-        self._pool = asyncpg.create_pool(
-            url,
-            connect=cast(Any, self._connect),
-            connection_class=_Connection,
-            min_size=0,
-            max_size=size,
-            timeout=CONNECT_SECONDS,
-            command_timeout=patience,
-            max_inactive_connection_lifetime=300,
-            server_settings={"application_name": "taskrpc", **settings},
-            reset=_keep,
-        )
+        self._turns = asyncio.Semaphore(size)
+        self._all: set[LaneConnection] = set()
+        self._idle: list[tuple[float, LaneConnection]] = []
+        self._clock = asyncio.get_running_loop().time
 
-    async def open(self) -> None:
-        """Makes the pool, without a connection."""
-        await self._pool
+    async def wait_turn(self, seconds: float) -> None:
+        """Waits until a connection may be taken, which has to be done then, or `end_turn` called. Raises TimeoutError.
 
-    async def _connect(self, url: str, **options: Any) -> Connection:
-        connection = await connect(url, **options)
-        connection.backend = Backend(*await connection.fetchrow(SQL["own_backend"]))
-        self._connections[connection.backend] = connection
-        if self._reads_only:
-            # Nothing is written by mistake. As a setting of the start this would make a primary look like a standby to
-            # who looks for one that takes writes.
-            await connection.execute("set default_transaction_read_only = on")
-        return connection
-
-    def close(self) -> None:
-        """Ends all connections at once; nothing may be under way."""
-        self._pool.terminate()
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """One of the turns; raises `unavailable` when none is free in time."""
+        Who waits for a turn does not wait for the database.
+        """
         if self._turns.locked():
-            try:
-                async with asyncio.timeout(_TURN_SECONDS):
-                    await self._turns.acquire()
-            except TimeoutError:
-                raise unavailable("This server has too much to do at the moment") from None
+            async with asyncio.timeout(seconds):
+                await self._turns.acquire()
         else:
             await self._turns.acquire()
-        try:
-            yield
-        finally:
-            self._turns.release()
 
-    async def acquire(self) -> Connection:
-        """A connection, which has to be given back; raises what asyncpg raises when none can be made."""
-        connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
-        self._in_use[connection] = backend_of(connection), asyncio.get_running_loop().time()
+    def end_turn(self) -> None:
+        """Lets the next one have its turn."""
+        self._turns.release()
+
+    async def take(self) -> LaneConnection:
+        """A connection for the length of a turn; raises what asyncpg raises when none can be made."""
+        while self._idle:
+            _, connection = self._idle.pop()
+            if not connection.is_closed():
+                break
+            self._all.discard(connection)
+        else:
+            connection = await self._made()
+            self._all.add(connection)
+        connection.taken_at, connection.given_up = self._clock(), None
         return connection
 
-    async def release(self, connection: Connection) -> None:
-        """Gives a connection back, in whatever state it is."""
-        del self._in_use[connection]
-        await self._pool.release(connection)
+    async def _made(self) -> LaneConnection:
+        try:
+            return await self._connect()
+        except _CUT:  # while it was made; that says nothing of the next one
+            return await self._connect()
+
+    async def _connect(self) -> LaneConnection:
+        connection: LaneConnection = await connect(
+            self._url,
+            connection_class=LaneConnection,
+            timeout=CONNECT_SECONDS,
+            command_timeout=self._patience,
+            server_settings=self._settings,
+        )
+        try:
+            connection.add_log_listener(_hear)
+            (own,) = await connection.fetch(SQL["own_backend"])
+            connection.backend = Backend(own["pid"], own["backend_start"])
+            if self._reads_only:
+                # Nothing is written by mistake. As a setting of the start this would make a primary look like a
+                # standby to who looks for one that takes writes.
+                await connection.execute("set default_transaction_read_only = on")
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    def put_back(self, connection: LaneConnection) -> None:
+        """Keeps a connection for the next turn, unless it is closed or in the midst of something."""
+        connection.taken_at = None
+        if connection.is_closed() or connection.is_in_transaction():
+            self._drop(connection)
+        else:
+            self._idle.append((self._clock(), connection))
+        while self._idle and self._idle[0][0] < self._clock() - _IDLE_SECONDS:
+            self._drop(self._idle.pop(0)[1])
+
+    def _drop(self, connection: LaneConnection) -> None:
+        self._all.discard(connection)
+        connection.terminate()
 
     def renew(self, since: float) -> None:
         """After an outage that began at `since`, by the loop's clock: no connection from before it is used again.
@@ -147,29 +140,11 @@ class Lane:
         They may be to a node that is frozen, cut off, or no primary any more. What has been under way for as long is
         cut off too; its sender finds out what became of it.
         """
-        in_use = dict(self._in_use.values())
-        for backend, connection in list(self._connections.items()):
-            if in_use.get(backend, since) <= since:
-                connection.terminate()
+        for connection in list(self._all):
+            if connection.taken_at is None or connection.taken_at <= since:
+                self._drop(connection)
 
-
-@contextmanager
-def replicated(connection: Connection) -> Iterator[None]:
-    """Raises CommitUnknown at the end of a block in which a commit was told to wait no longer for its standby.
-
-    Such a commit is answered like any other. But if the primary is lost now, it never was.
-    """
-    given_up: list[str] = []
-
-    def hear(_: Connection, message: Any) -> None:
-        if message.server_source_function == _NO_LONGER_WAITING:
-            given_up.append(message.message)
-
-    connection.add_log_listener(hear)
-    try:
-        yield
-    finally:
-        with suppress(asyncpg.InterfaceError):  # it is closed, and has left the pool's proxy
-            connection.remove_log_listener(hear)
-    if given_up:
-        raise CommitUnknown(None, given_up[0])
+    def terminate(self) -> None:
+        """Closes all connections at once, also those that are in use."""
+        for connection in list(self._all):
+            self._drop(connection)
