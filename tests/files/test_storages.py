@@ -152,6 +152,24 @@ async def test_a_storage_that_refuses_is_told_as_such(s3: str) -> None:
         await storage.write("f", pieces(b"x"))
 
 
+async def test_directories_are_synced_before_a_file_counts_as_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    sync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(tmp_path).as_posix())
+        sync(descriptor)
+
+    storage = open_storage(str(tmp_path), tmp_path)
+    await storage.write("a/f", pieces(b"x"))
+    monkeypatch.setattr(os, "fsync", noting)
+    await storage.write("a/b/c/f", pieces(b"x"))
+    assert synced[0].startswith("incoming/")
+    assert synced[1:] == ["files/a", "files/a/b", "files/a/b/c"]
+
+
 async def test_what_a_server_that_died_had_begun_is_cleaned_up_after_a_day(tmp_path: Path) -> None:
     storage = open_storage(str(tmp_path), tmp_path)
     await storage.write("f", pieces(b"x"))
