@@ -12,6 +12,7 @@ from pathlib import Path
 
 import boto3  # type: ignore[import-untyped]
 import pytest
+import s3fs  # type: ignore[import-untyped]
 
 from taskrpc.errors import TaskRpcError
 from taskrpc.storage.choice import open_storage
@@ -150,6 +151,21 @@ async def test_a_storage_that_refuses_is_told_as_such(s3: str) -> None:
     storage = ObjectStorage("s3://there-is-no-such-bucket/p")
     with pytest.raises(OSError, match="bucket"):
         await storage.write("f", pieces(b"x"))
+
+
+async def test_a_storage_that_is_silent_is_given_up(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    connections: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, writer: connections.append(writer), "127.0.0.1", 0)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}")
+    monkeypatch.setattr(s3fs.S3FileSystem, "read_timeout", 0.1)
+    storage = ObjectStorage("s3://bucket/p")
+    async with asyncio.timeout(20):
+        for attempt in (storage.open("f"), storage.write("f", pieces(b"x"))):
+            with pytest.raises(OSError, match=r"(?i)timeout"):
+                await attempt
+    for connection in connections:
+        connection.close()
+    silent.close()
 
 
 async def test_directories_are_synced_before_a_file_counts_as_stored(
