@@ -12,7 +12,7 @@ printf '%s\n' 'content-type: text/yaml' 'accept: text/yaml' ${TASKRPC_KEY:+"x-ap
 # heard at its end: so none takes long.
 await() {
   while kill -0 "$1" 2>/dev/null; do
-    (read -rt 2 -u "$never") & wait -n "$1" $! || :
+    (trap - TERM INT && read -rt 2 -u "$never") & wait -n "$1" $! || :
     kill $! 2>/dev/null || :
   done
   wait "$1"
