@@ -171,13 +171,13 @@ def _pause_ends(work: Work, run: Run, target: str) -> None:
         work.release(run.n)
         end_with_ancestors(work, run, target)
         return
-    target = allowed(work.task(run), target)
-    work.enter(run, "RUNNING")
-    work.release(run.n)
     task = work.task(run)
+    target = allowed(task, target)
+    work.release(run.n)
     if not any(work.list_of(run, name) for name in ("tasks", "errors", "finally")):
         end(work, run, target)
         return
+    work.enter(run, "RUNNING")
     block = work.block(run)
     block.target = target
     if target == "FAILED":

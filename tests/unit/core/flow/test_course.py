@@ -280,6 +280,11 @@ def test_a_pause_is_resumed_with_inputs() -> None:
         check_resume(execution.flow, execution.state, n, {}, world.now)
 
 
+def test_a_pause_without_tasks_ends_without_running_again() -> None:
+    execution = ran({"id": "p", "type": "core.flow.Pause", "pauseDuration": "PT1S"})
+    assert [state for state, _ in execution.runs[0].history] == ["CREATED", "RUNNING", "PAUSED", "SUCCESS"]
+
+
 def test_a_loop_until_that_pauses_can_be_resumed() -> None:
     world = World()
     loop = flowable(
