@@ -156,7 +156,7 @@ def _rewind(work: Work, run: Run) -> None:
     """What a block starts next: what follows the last run that there is; of parallel sequences also what is missing."""
     block = work.block(run)
     children = list(_main_runs(work, run, block))
-    per_turn = max(len(work.list_of(run, block.main)), 1)
+    per_turn = max(len(work.list_of(run, block.main)), 1) if "values" in run.fixed else 0
     block.next = max(((child.iteration or 0) * per_turn + child.index for child in children), default=-1) + 1
     if work.task(run).kind == "Dag":
         block.counts = {child.task: 1 for child in children}

@@ -237,6 +237,21 @@ def test_a_loop_until_begins_anew_until_its_condition_holds() -> None:
     assert [state for state, _ in execution.state.head.history].count("PAUSED") == 2
 
 
+def test_a_loop_until_within_another_counts_its_passes_on_from_those_of_the_outer() -> None:
+    rules = {"checkFrequency": {"interval": "PT1S"}}
+    inner = flowable(
+        "LoopUntil",
+        "inner",
+        value("n", "{{ outputs.inner.iterationCount }}"),
+        value("i", "{{ taskrun.iteration }}"),
+        condition="{{ outputs.n.value == '3' }}",
+        **rules,
+    )
+    execution = ran(flowable("LoopUntil", "outer", inner, condition="{{ outputs.outer.iterationCount == 2 }}", **rules))
+    assert (outputs(execution, "n"), outputs(execution, "i")) == (["3"], ["3"])
+    assert [(run.task, run.iteration) for run in execution.runs] == [("outer", 1), ("inner", 3), ("n", 3), ("i", 3)]
+
+
 @pytest.mark.parametrize(
     ("more", "state", "count"),
     [

@@ -360,6 +360,18 @@ def test_a_replay_begins_within_blocks_of_all_kinds() -> None:
     assert len(again.named("z")) == 1
 
 
+def test_a_replay_begins_in_the_pass_of_a_loop_until_that_there_is() -> None:
+    world = World()
+    tasks = [value("a"), value("b", "{{ outputs.loop.iterationCount }}"), value("c")]
+    rules = {"condition": "{{ outputs.b.value == '3' }}", "checkFrequency": {"interval": "PT1S"}}
+    execution = world.start(flow(flowable("LoopUntil", "loop", *tasks, **rules)))
+    world.settle()
+    state = replay(execution.flow, execution.state, "again", world.now, execution.named("b")[0].n)
+    again = world.add(execution.flow, state, Started(world.now))
+    world.settle()
+    assert again.states() == execution.states() == ["loop SUCCESS", "a SUCCESS", "b SUCCESS", "c SUCCESS"]
+
+
 # -- the start, promises --------------------
 
 
