@@ -126,7 +126,8 @@ def _try_again(work: Work, run: Run, retry: Retry, inherited: bool) -> bool:
     delay = delay_of(retry, tries, f"{work.head.id}/{run.n}")
     if retry.max_attempts is not None and tries >= retry.max_attempts:
         return False
-    if retry.max_duration is not None and work.now + delay > run.attempts[0].started + retry.max_duration:
+    first = work.head.first_created if again else run.attempts[0].started
+    if retry.max_duration is not None and work.now + delay > first + retry.max_duration:
         return False
     if again:
         work.actions.append(StartAgain(run.n, tries + 1, delay))

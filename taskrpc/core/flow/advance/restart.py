@@ -98,6 +98,7 @@ def replay(flow: Flow, state: State, id: str, at: int, target: int | None = None
         key: value for key, value in head.labels.items() if key not in ("system.correlationId", "system.restarted")
     }
     new = begin(flow, id, at, head.inputs, labels, head.trigger, original_id=head.original_id)
+    new.head.first_created = head.first_created
     if target is None:
         return new
     if target == ROOT or not state.has(target):

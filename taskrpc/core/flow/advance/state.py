@@ -98,7 +98,7 @@ class Head:
 
     `variables`: by context, 0 is the main one. `pauses`: runs that hold the execution. `dispatch` and `visit`: what is
     still to be done, in order: runs to start, blocks to look at. `detached`: open blocks of StartAsync. `tries`: which
-    execution of a series of retries it is.
+    execution of a series of retries it is; `first_created`: when the first of the series was created.
     """
 
     id: str
@@ -111,6 +111,7 @@ class Head:
     outputs: dict[str, Any] | None = None
     original_id: str | None = None
     tries: int = 1
+    first_created: int = 0
     next: int = 1
     now: int = 0
     pauses: list[int] = field(default_factory=list)
@@ -245,6 +246,7 @@ def begin(
         trigger=dict(trigger) if trigger else None,
         original_id=original_id or id,
         tries=tries,
+        first_created=at,
         now=at,
         asked=dict(asked or {}),
     )

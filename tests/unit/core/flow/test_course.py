@@ -379,9 +379,11 @@ def test_a_success_after_retries_may_be_a_warning() -> None:
     assert ran(task).states() == ["v WARNING"]
 
 
-def test_a_new_execution_is_tried_as_often_as_is_said() -> None:
+@pytest.mark.parametrize("limit", [{"maxAttempts": 3}, {"maxDuration": "PT2.5S"}])
+def test_a_new_execution_is_tried_as_often_or_as_long_as_is_said(limit: dict[str, Any]) -> None:
     world = World()
-    nested = flowable("Sequential", "s", fail("f", retry={**RETRY, "behavior": "CREATE_NEW_EXECUTION"}))
+    retry = {"type": "constant", "interval": "PT1S", "behavior": "CREATE_NEW_EXECUTION", **limit}
+    nested = flowable("Sequential", "s", fail("f", retry=retry))
     ran(nested, world=world)
     assert [each.state.head.state for each in world.executions.values()] == ["RETRIED", "RETRIED", "FAILED"]
 
