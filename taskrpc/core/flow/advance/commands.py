@@ -116,10 +116,11 @@ def _promise_broken(work: Work, id: str) -> None:
 
 
 def promises_begin(work: Work) -> None:
-    """Sets the timers of the flow's promises."""
+    """Sets the timers of the flow's promises, which count from the creation, or from where it was begun again."""
+    since = next(at for state, at in reversed(work.head.history) if state in ("CREATED", "RESTARTED"))
     for promise in work.flow.sla:
         if promise.duration is not None:
-            after = max(promise.duration - (work.now - work.head.created), 0)
+            after = max(promise.duration - (work.now - since), 0)
             work.actions.append(SetTimer(ROOT, f"sla {promise.id}", 0, after))
 
 

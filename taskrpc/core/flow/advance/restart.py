@@ -90,8 +90,8 @@ def _one_by_one(work: Work, run: Run) -> bool:
 def replay(flow: Flow, state: State, id: str, at: int, target: int | None = None) -> State:
     """A new execution with the inputs of this one, from its beginning or from a task run on.
 
-    What ended before the target began is copied; the target is RESTARTED; nothing after it is there. Raises ValueError
-    for a target that there is not.
+    What ended before the target began is copied; the target is RESTARTED, as is the execution, whose history goes on
+    from that of the old one; nothing after the target is there. Raises ValueError for a target that there is not.
     """
     head = state.head
     labels = {
@@ -129,6 +129,7 @@ def _is_past(run: Run, target: int, began: int) -> bool:
 
 def _head(new: Head, old: Head) -> Head:
     new.next, new.variables, new.ticks = old.next, {key: dict(each) for key, each in old.variables.items()}, old.ticks
+    new.history, new.state, new.held = [*old.history, ("RESTARTED", new.now)], "RESTARTED", True
     return new
 
 

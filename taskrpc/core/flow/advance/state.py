@@ -99,6 +99,7 @@ class Head:
     `variables`: by context, 0 is the main one. `pauses`: runs that hold the execution. `dispatch` and `visit`: what is
     still to be done, in order: runs to start, blocks to look at. `detached`: open blocks of StartAsync. `tries`: which
     execution of a series of retries it is; `first_created`: when the first of the series was created.
+    `held`: a replay that waits to be told that it may begin.
     """
 
     id: str
@@ -112,6 +113,7 @@ class Head:
     original_id: str | None = None
     tries: int = 1
     first_created: int = 0
+    held: bool = False
     next: int = 1
     now: int = 0
     pauses: list[int] = field(default_factory=list)

@@ -15,18 +15,19 @@ from taskrpc.core.flow.advance.events import (
     Killed,
     Restarted,
     Resumed,
+    SetTimer,
     Started,
     StartFlow,
     StartTask,
 )
 from taskrpc.core.flow.advance.facts import Facts, MissingFactError
 from taskrpc.core.flow.advance.restart import can_restart, replay
-from taskrpc.core.flow.advance.state import begin
+from taskrpc.core.flow.advance.state import ROOT, begin
 from taskrpc.core.flow.advance.step import advance, is_over
 from taskrpc.core.flow.graph import mermaid
 from taskrpc.core.flow.triggers import Firing, fires
 from tests.flows.simulation import NOON, SECOND, Execution, World
-from tests.unit.core.flow.flows import flow, flow_of, flowable, log, value, work
+from tests.unit.core.flow.flows import fail, flow, flow_of, flowable, log, value, work
 
 SUBFLOW = {"id": "sub", "type": "core.flow.Subflow", "namespace": "company.team", "flowId": "child"}
 
@@ -327,6 +328,7 @@ def test_a_replay_begins_at_a_run_or_at_the_beginning() -> None:
         execution.flow, replay(execution.flow, execution.state, "again", world.now, target.n), Started(world.now)
     )
     assert [line for line in again.states() if "RESTARTED" in line] == ["y[a] RESTARTED"]
+    assert [state for state, _ in again.state.head.history] == ["CREATED", "RUNNING", "SUCCESS", "RESTARTED"]
     world.settle()
     assert again.state.head.original_id == execution.state.head.id
     assert sorted(again.states()) == sorted(execution.states())
@@ -383,6 +385,32 @@ def test_an_execution_may_be_held_or_turned_away(admission: str, state: str) -> 
     assert execution.state.head.state == state
     world.tell(execution, Started(world.now))
     assert execution.state.head.state == ("SUCCESS" if state == "QUEUED" else state)
+
+
+@pytest.mark.parametrize(("admission", "state"), [("CANCEL", "CANCELLED"), ("FAIL", "FAILED"), ("QUEUE", "QUEUED")])
+def test_a_replay_waits_until_it_may_begin(admission: Any, state: str) -> None:
+    world = World()
+    execution = world.start(flow(log("a"), log("b")))
+    world.settle()
+    again = world.add(execution.flow, replay(execution.flow, execution.state, "again", world.now, 2))
+    world.settle()
+    assert again.state.head.state == "RESTARTED"
+    world.tell(again, Started(world.now, admission))
+    assert again.state.head.state == state
+    world.tell(again, Started(world.now))
+    assert again.state.head.state == ("SUCCESS" if state == "QUEUED" else state)
+
+
+def test_a_promise_counts_anew_where_an_execution_is_begun_again() -> None:
+    world = World()
+    sla = [{"id": "quick", "type": "MAX_DURATION", "duration": "PT1M", "behavior": "FAIL"}]
+    execution = world.start(flow(log("a"), fail("b"), sla=sla))
+    world.settle(600 * SECOND)
+    again = world.add(execution.flow, replay(execution.flow, execution.state, "again", world.now, 1))
+    for each, event in ((again, Started(world.now)), (execution, Restarted(world.now))):
+        world.tell(each, event)
+        timers = [action for action in each.actions if isinstance(action, SetTimer)]
+        assert timers[-1] == SetTimer(ROOT, "sla quick", 0, 60 * SECOND)
 
 
 def test_a_promise_that_is_not_kept_acts_once() -> None:
