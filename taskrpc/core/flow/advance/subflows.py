@@ -142,11 +142,14 @@ def start_split(work: Work, run: Run, task: Task) -> None:
 
 
 def start_items(work: Work, run: Run, task: Task) -> None:
-    """Starts a subflow for each batch."""
+    """Starts a subflow for each batch; for none it ends at once, without outputs."""
     split = next(each for each in work.children(run.parent) if each.role == "split")
     batches: list[str] = (split.outputs or {}).get("batches", [])
     parent = work.run(run.parent)
     work.enter(run, "RUNNING")
+    if not batches:
+        end(work, run, "SUCCESS")
+        return
     run.block = Block(counts={"CREATED": 0, "RUNNING": len(batches)})
     waits = True
     for turn, batch in enumerate(batches):
@@ -154,7 +157,7 @@ def start_items(work: Work, run: Run, task: Task) -> None:
         action = _subflow(work, run, task, rendering(work, parent, extra), turn)
         waits = action.wait
         work.act(run, action)
-    if not waits or not batches:
+    if not waits:
         run.block.counts |= {"RUNNING": 0, "SUCCESS": len(batches)}
         _items_ended(work, run)
 
@@ -189,6 +192,9 @@ def start_merge(work: Work, run: Run, task: Task) -> None:
     """Has the outputs of all subflows, in order, written into one file; the answer is `{subflowOutputs: uri}`."""
     items = next(each for each in work.children(run.parent) if each.role == "items")
     number: int = (items.outputs or {}).get("numberOfBatches", 0)
+    if number == 0:
+        leaf_ended(work, run, "SUCCESS", None)
+        return
     params = {"executions": [_child_id(work, items, turn) for turn in range(number)]}
     work.enter(run, "SUBMITTED")
     work.act(run, StartTask(run.n, len(run.attempts), "core.flow.ForEachItem.merge", params))
@@ -201,7 +207,7 @@ def next_stage(work: Work, run: Run) -> str | None:
     """Starts the next stage of a ForEachItem, or says what state it has come to; None while a stage is open."""
     stages = {child.role: child for child in work.children(run.n) if child.role in _STAGES}
     last = next((stages[name] for name in reversed(_STAGES) if name in stages), None)
-    if last is None or (last.state in ("SUCCESS", "WARNING") and last.role != "merge" and not _is_empty(last)):
+    if last is None or (last.state in ("SUCCESS", "WARNING") and last.role != "merge"):
         name = _STAGES[len(stages)]
         task = work.task(run)
         work.create(Task(f"{task.id}_{name}", task.type, name, task.properties), run, name, len(stages))
@@ -214,7 +220,3 @@ def _worst(stages: Mapping[str, Run]) -> str:
     for stage in stages.values():
         worst = _worse_item(worst, stage.state)
     return worst
-
-
-def _is_empty(stage: Run) -> bool:
-    return stage.role == "split" and not (stage.outputs or {}).get("batches")

@@ -211,7 +211,9 @@ def test_a_batch_that_fails_fails_the_task_and_nothing_is_merged() -> None:
 
 
 def test_an_empty_file_and_a_subflow_that_is_missing() -> None:
-    assert items_of("")[1].states() == ["each SUCCESS", "each_split SUCCESS"]
+    _, execution = items_of("")
+    assert execution.states() == ["each SUCCESS", *(f"each_{stage} SUCCESS" for stage in ("split", "items", "merge"))]
+    assert [run.outputs for run in execution.runs[2:]] == [None, None]
     assert items_of("1\n", flowId="other")[1].states()[-1] == "each_items FAILED"
     _, execution = items_of("x://", items="no uri")
     assert "items is the URI of a stored file" in messages(execution)[0]
