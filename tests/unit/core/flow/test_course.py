@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from taskrpc.core.flow.advance.commands import check_resume, paused_runs
-from taskrpc.core.flow.advance.events import Continued, Fired, Resumed, SetTimer
+from taskrpc.core.flow.advance.events import Continued, Fired, Restarted, Resumed, SetTimer
 from taskrpc.core.flow.advance.state import ROOT
 from taskrpc.core.flow.inputs import InvalidInputError
 from taskrpc.core.flow.parse import parse_template
@@ -380,6 +380,16 @@ def test_a_success_after_retries_may_be_a_warning() -> None:
 
 
 @pytest.mark.parametrize("limit", [{"maxAttempts": 3}, {"maxDuration": "PT2.5S"}])
+def test_a_run_that_is_skipped_when_it_is_done_again_has_an_attempt_for_it() -> None:
+    world = World()
+    once = fail("f", runIf="{{ taskrun.attemptsCount == 0 }}")
+    execution = ran(once, log("after"), world=world)
+    world.tell(execution, Restarted(world.now))
+    world.settle()
+    assert execution.states() == ["f SKIPPED", "after SUCCESS"]
+    assert [attempt.state for attempt in execution.runs[0].attempts] == ["FAILED", "SKIPPED"]
+
+
 def test_a_new_execution_is_tried_as_often_or_as_long_as_is_said(limit: dict[str, Any]) -> None:
     world = World()
     retry = {"type": "constant", "interval": "PT1S", "behavior": "CREATE_NEW_EXECUTION", **limit}
