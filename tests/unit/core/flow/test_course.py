@@ -266,6 +266,17 @@ def test_a_loop_until_has_limits(more: dict[str, Any], state: str, count: int) -
     assert (execution.runs[0].state, (execution.runs[0].outputs or {})["iterationCount"]) == (state, count)
 
 
+def test_a_loop_until_that_is_restarted_has_its_longest_time_anew() -> None:
+    world = World()
+    rules = {"checkFrequency": {"interval": "PT1S", "maxDuration": "PT3S"}, "failOnMaxReached": True}
+    execution = ran(flowable("LoopUntil", "loop", log("l"), condition="false", **rules), world=world)
+    failed_at = world.now
+    world.tell(execution, Restarted(world.now))
+    world.settle()
+    assert execution.runs[0].state == "FAILED"
+    assert world.now > failed_at + 3 * SECOND
+
+
 def test_a_loop_until_with_a_disabled_task_makes_one_pass() -> None:
     execution = ran(flowable("LoopUntil", "loop", log("l"), log("off", disabled=True), condition=False))
     assert execution.states() == ["loop SUCCESS", "l SUCCESS"]
