@@ -50,7 +50,7 @@ def _flow(work: Work, _: Run) -> Any:
 
 def _task(work: Work, run: Run) -> Any:
     task = work.task(run)
-    return {"id": task.id, "type": task.type}
+    return {"id": task.id, "type": task.written_type or task.type}
 
 
 def _execution(work: Work, _: Run) -> Any:

@@ -146,6 +146,12 @@ def test_outputs_are_found_by_the_loop_values_around() -> None:
     assert outputs(execution, "none") == ["none none true"]
 
 
+def test_a_task_sees_its_type_as_it_is_written() -> None:
+    types = ["core.debug.Return", "io.kestra.plugin.core.debug.Return", "io.kestra.core.tasks.debugs.Return"]
+    execution = ran(*({**value(f"v{n}", "{{ task.type }}"), "type": type} for n, type in enumerate(types)))
+    assert [outputs(execution, f"v{n}")[0] for n in range(3)] == types
+
+
 def test_what_a_task_sees() -> None:
     execution = of(
         """
