@@ -396,7 +396,6 @@ def test_a_success_after_retries_may_be_a_warning() -> None:
     assert ran(task).states() == ["v WARNING"]
 
 
-@pytest.mark.parametrize("limit", [{"maxAttempts": 3}, {"maxDuration": "PT2.5S"}])
 def test_a_run_that_is_skipped_when_it_is_done_again_has_an_attempt_for_it() -> None:
     world = World()
     once = fail("f", runIf="{{ taskrun.attemptsCount == 0 }}")
@@ -407,6 +406,7 @@ def test_a_run_that_is_skipped_when_it_is_done_again_has_an_attempt_for_it() -> 
     assert [attempt.state for attempt in execution.runs[0].attempts] == ["FAILED", "SKIPPED"]
 
 
+@pytest.mark.parametrize("limit", [{"maxAttempts": 3}, {"maxDuration": "PT2.5S"}])
 def test_a_new_execution_is_tried_as_often_or_as_long_as_is_said(limit: dict[str, Any]) -> None:
     world = World()
     retry = {"type": "constant", "interval": "PT1S", "behavior": "CREATE_NEW_EXECUTION", **limit}
@@ -425,6 +425,7 @@ def test_a_new_execution_is_tried_as_often_or_as_long_as_is_said(limit: dict[str
         ({"type": "core.execution.Assert", "conditions": "{{ true }}", "errorMessage": "x"}, "SUCCESS", None),
         ({"type": "core.execution.Exit", "state": "{{ 'X' }}"}, "FAILED", "an execution cannot end as 'X'"),
         ({"type": "core.execution.Exit", "state": "FAILED", "allowFailure": True}, "WARNING", None),
+        ({"type": "core.execution.Exit", "state": "CANCELED"}, "CANCELLED", None),
         ({"type": "core.execution.UnsetVariables", "variables": ["x"]}, "FAILED", "there is no variable 'x'"),
         ({"type": "core.execution.UnsetVariables", "variables": "x", "ignoreMissing": True}, "SUCCESS", None),
         ({"type": "core.execution.SetVariables", "variables": {"v": 2}, "overwrite": False}, "FAILED", "the variable 'v' is set already"),
