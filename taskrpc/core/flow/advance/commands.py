@@ -72,7 +72,7 @@ def _directory_ended(work: Work, run: Run, event: Ended) -> None:
 
 def _open(work: Work, n: int, attempt: int) -> Run | None:
     """The run, to be changed, if it is open and in this try."""
-    if not work.exists(n) or work.run(n).ended or len(work.run(n).attempts) != attempt:
+    if not work.exists(n) or work.run(n).ended or work.run(n).asked_in != attempt:
         return None
     return None if work.run(n).state == "RETRYING" else work.edit(n)
 

@@ -177,7 +177,7 @@ def end_tasks_below(work: Work, run: Run) -> None:
     for child in list(work.children(run.n)):
         end_tasks_below(work, child)
     if not run.ended and run.attempts and work.task(run).kind in OUTSIDE:
-        work.actions.append(EndTask(run.n, len(run.attempts)))
+        work.actions.append(EndTask(run.n, run.asked_in))
 
 
 OUTSIDE: Final = ("task", "Subflow", "WorkingDirectory", "ItemsSplit", "Items", "ItemsMerge")
@@ -210,7 +210,7 @@ def end_all(work: Work, state: str) -> None:
             stack.append(child.n)
             if not child.ended and child.role != "afterExecution":
                 if child.attempts and work.task(child).kind in OUTSIDE:
-                    work.actions.append(EndTask(child.n, len(child.attempts)))
+                    work.actions.append(EndTask(child.n, child.asked_in))
                 _take_state(work, work.edit(child.n), state)
     work.head.detached.clear()
     finish(work, state)

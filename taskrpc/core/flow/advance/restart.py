@@ -45,7 +45,7 @@ def _reopen(work: Work, run: Run) -> None:
 def _again(work: Work, run: Run) -> None:
     kind = work.task(run).kind
     below = [child for child in work.children(run.n) if child.role not in ("errors", "finally")]
-    whole = run.block is None or kind in ("WorkingDirectory", "Items", "Pause", "ForEachItem")
+    whole = run.block is None or kind in ("WorkingDirectory", "Items", "Pause")
     if whole or not any(child.state in _AGAIN or not child.ended for child in below):
         for child in list(work.children(run.n)):
             work.remove(child.n)

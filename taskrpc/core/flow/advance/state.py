@@ -83,6 +83,12 @@ class Run:
         """Whether it is in a final state."""
         return self.state in TERMINATED
 
+    @property
+    def asked_in(self) -> int:
+        """The attempt that what it has started outside is of: the last one, but for subflows that are restarted."""
+        attempt: int = self.fixed.get("asked in", len(self.attempts))
+        return attempt
+
     def copied(self) -> "Run":
         """A copy that can be changed; `fixed` and `outputs` are shared, and replaced as a whole where they change."""
         block = None

@@ -10,6 +10,7 @@ from taskrpc.core.flow.advance.commands import paused_runs
 from taskrpc.core.flow.advance.events import (
     Began,
     CloseDirectory,
+    End,
     Ended,
     EndTask,
     Killed,
@@ -185,7 +186,11 @@ ITEMS = {
 }
 CHILD = """
 inputs: [{id: of}]
-tasks: [{id: read, type: core.execution.Fail, condition: "{{ read(inputs.of) contains 'bad' }}"}]
+tasks:
+  - {id: read, type: core.execution.Fail, condition: "{{ read(inputs.of) contains 'bad' }}"}
+  - id: once
+    type: core.execution.Fail
+    condition: "{{ read(inputs.of) contains 'once' and taskrun.attemptsCount == 0 }}"
 outputs: [{id: o, value: "{{ read(inputs.of) }}"}]
 """
 
@@ -293,6 +298,46 @@ def test_what_failed_as_a_whole_is_restarted_as_a_whole() -> None:
     world.tell(execution, Restarted(world.now))
     world.settle()
     assert execution.states() == ["dir SUCCESS", "w SUCCESS", "d SUCCESS", "a SUCCESS", "i SUCCESS", "t SUCCESS"]
+
+
+ONCE = "tasks: [{id: once, type: core.debug.Return, format: '{{ 1 / taskrun.attemptsCount }}'}]"
+
+
+@pytest.mark.parametrize(
+    ("more", "ends"),
+    [
+        ({}, ["SUCCESS"]),
+        ({"restartBehavior": "NEW_EXECUTION"}, ["FAILED", "FAILED"]),
+        ({"outputs": {"x": "{{ missing }}"}}, ["SUCCESS"]),
+        ({"retry": {"type": "constant", "interval": "PT1S", "maxAttempts": 2}}, ["FAILED", "SUCCESS"]),
+    ],
+)
+def test_a_restart_restarts_the_failed_subflow(more: dict[str, Any], ends: list[str]) -> None:
+    world, execution = with_child(ONCE, **more)
+    assert execution.states() == ["sub FAILED"]
+    world.tell(execution, Restarted(world.now))
+    world.settle()
+    assert [each.state.head.state for each in world.executions.values() if each is not execution] == ends
+    assert execution.state.head.state == ("SUCCESS" if ends[-1] == "SUCCESS" and "outputs" not in more else "FAILED")
+
+
+def test_a_restart_has_the_end_of_a_subflow_that_did_not_fail_told_again() -> None:
+    world, execution = with_child("tasks: [{id: l, type: core.log.Log, message: hi}]", outputs={"x": "{{ missing }}"})
+    world.tell(execution, Restarted(world.now))
+    world.settle()
+    (child,) = (each for each in world.executions.values() if each is not execution)
+    assert execution.states() == ["sub FAILED"]
+    assert len([action for action in child.actions if isinstance(action, End)]) == 1
+
+
+def test_a_restart_restarts_the_failed_batches_only() -> None:
+    world, execution = items_of("good\nonce\n", batch={"rows": 1})
+    assert execution.states() == ["each FAILED", "each_split SUCCESS", "each_items FAILED"]
+    world.tell(execution, Restarted(world.now))
+    world.settle()
+    assert execution.states() == ["each SUCCESS", *(f"each_{stage} SUCCESS" for stage in ("split", "items", "merge"))]
+    assert (execution.runs[2].outputs or {})["iterations"] == {"CREATED": 0, "RUNNING": 0, "SUCCESS": 2}
+    assert [each.state.head.state for each in world.executions.values()] == ["SUCCESS"] * 3
 
 
 def test_a_dag_goes_on_after_a_restart_where_it_was() -> None:
