@@ -189,15 +189,13 @@ class Reader:
         known = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1_000_000
         return "" if known else f"is a number above 0, not {shown(value)}"
 
-    @staticmethod
-    def _is_pattern(value: Any) -> str:
+    def _is_pattern(self, value: Any) -> str:
         options = re2.Options()
         options.log_errors = False
         try:
-            re2.compile(value, options)
-        except (re2.error, TypeError) as error:
-            return f"{shown(value)} is not a regular expression: {error}"
-        return ""
+            return self._is_text(value) or (re2.compile(value, options) and "")
+        except re2.error as error:
+            return f"{shown(value)} is not a regular expression: {error.args[0].decode()}"
 
     @staticmethod
     def _is_map(value: Any) -> str:

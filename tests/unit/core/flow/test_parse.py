@@ -128,7 +128,7 @@ WRONG_FLOWS: Final[list[tuple[dict[str, Any], str]]] = [
     ({"inputs": [{"id": "a", "type": "ARRAY", "itemType": "X"}]}, "inputs[0].itemType: is the type of an input"),
     ({"inputs": [{"id": "a", "type": "ARRAY", "itemType": "SECRET"}]}, "inputs[0].itemType: is the type of an input"),
     ({"inputs": [{"id": "a", "validator": "("}]}, 'inputs[0].validator: "(" is not a regular expression'),
-    ({"inputs": [{"id": "a", "validator": 1}]}, "inputs[0].validator: 1 is not a regular expression"),
+    ({"inputs": [{"id": "a", "validator": 1}]}, "inputs[0].validator: is text, not 1"),
     ({"inputs": [{"id": "a", "type": "FILE", "defaults": "x"}]}, "inputs[0].defaults: is the URI of a stored file"),
     ({"inputs": [{"id": "a", "type": "ARRAY"}]}, "inputs[0].itemType: is required"),
     ({"inputs": [{"id": "a", "type": "INT", "validator": "x"}]}, "inputs[0].validator: unknown property"),
@@ -209,7 +209,7 @@ def test_everything_that_a_flow_can_say_is_read() -> None:
         description: says it all
         revision: 3
         inputs:
-          - {id: form, type: FORM, inputs: [{id: a, type: INT, min: 1}, {name: b}]}
+          - {id: form, type: FORM, inputs: [{id: a, type: INT, min: 1}, {name: b, validator: "[a-z]+"}]}
           - {id: c, type: ARRAY, itemType: INT, required: false, prefill: [1]}
           - {id: d, type: STRING, dependsOn: {inputs: [c], condition: "{{ true }}"}}
         outputs: [{id: o, value: "{{ 1 }}", type: INT, required: false}]
