@@ -11,6 +11,8 @@ from taskrpc.engine.cleaning import Cleaning
 from taskrpc.engine.decisions import Decisions
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
+from taskrpc.engine.flow_sources import FlowReader
+from taskrpc.engine.flows import Flows
 from taskrpc.engine.hints import Hints
 from taskrpc.engine.keys import Keys
 from taskrpc.engine.loop import run_every
@@ -32,14 +34,24 @@ from taskrpc.store.batcher import Spawn
 from taskrpc.store.claims import Claims
 from taskrpc.store.database import Database
 from taskrpc.store.definitions import DefinitionStore
+from taskrpc.store.flows import FlowStore
 from taskrpc.store.hub import Hub
 from taskrpc.store.inboxes import Inboxes
 from taskrpc.store.reaping import Reaping
 from taskrpc.store.retention import Retention
 from taskrpc.store.signals import Signals
 from taskrpc.store.submissions import Submissions
+from taskrpc.wire.yaml_places import lines_of
+from taskrpc.wire.yaml_reader import decode
 
 _LOG_KEEPING_SECONDS: Final = 3600.0
+
+
+class _YamlTexts:
+    """Reads flows that come as text; JSON is YAML."""
+
+    decode = staticmethod(decode)
+    lines_of = staticmethod(lines_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +115,7 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     """Makes the parts of a server; `spawn` starts what they do beside each other."""
     signals, results = Signals(), Results(database)
     definitions = Definitions(DefinitionStore(database), strict=settings.strict_definitions)
+    flows = Flows(FlowStore(database), definitions, FlowReader(_YamlTexts()))
     pump = Pump(Inboxes(database, signals), database, spawn)
     decisions = Decisions(database, signals, spawn, definitions)
     tasks = Tasks(database, signals, spawn, definitions, decisions, results)
@@ -117,7 +130,17 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     subscriptions = Subscriptions(database, spawn, activities, signals)
     asynchronous = AsynchronousWorkflows(submissions, definitions, tasks, workflows, reading)
     services = Services(
-        tasks, workflows, dispatcher, definitions, reading, signals, hints, schedules, subscriptions, asynchronous
+        tasks,
+        workflows,
+        dispatcher,
+        definitions,
+        flows,
+        reading,
+        signals,
+        hints,
+        schedules,
+        subscriptions,
+        asynchronous,
     )
     reaper, cleaning = Reaper(Reaping(database, signals)), Cleaning(Retention(database), claims, tasks, spawn)
     callbacks = Callbacks(database, claims, tasks, spawn, networks(settings.callback_networks))

@@ -19,10 +19,13 @@ log = logging.getLogger(__name__)
 
 REFRESH_SECONDS: Final = 1.0
 MOST_FORMER_REVISIONS: Final = 100
+# What a flow is for those who create it; the flow itself is read by who runs it.
+FLOW: Final[dict[str, Any]] = {"kind": "flow"}
 
 
 def _definition(row: Record) -> Definition:
-    return Definition(row["name"], row["rev"], parse_definition(orjson.loads(row["spec"])))
+    fields = FLOW if row["kind"] == "flow" else orjson.loads(row["spec"])
+    return Definition(row["name"], row["rev"], parse_definition(fields))
 
 
 def _is_untouched(definition: Definition) -> bool:
@@ -93,14 +96,14 @@ class Definitions:
                 raise definition_not_found(name)
             default = default_definition(name, kind)
             return Definition(name, self._deleted.get(name, default.rev), default.spec)
-        if definition.spec.kind != kind:
+        if definition.spec.starts != kind:
             raise invalid_params(path, f"{name} is defined as a {definition.spec.kind}, not as a {kind}")
         return definition
 
     def kind(self, name: str) -> Kind | None:
-        """Of which kind a definition is; None where nobody defined the name, or it was deleted."""
+        """What is created with a definition; None where nobody defined the name, or it was deleted."""
         definition = self._by_name.get(name)
-        return None if definition is None else definition.spec.kind
+        return None if definition is None else definition.spec.starts
 
     def is_deleted(self, name: str) -> bool:
         """Whether the name had a definition."""

@@ -6,6 +6,7 @@ from taskrpc.core.access import Access
 from taskrpc.engine.caller import Caller
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
+from taskrpc.engine.flows import Flows
 from taskrpc.engine.hints import Hints
 from taskrpc.engine.reading import Reading
 from taskrpc.engine.schedules import Schedules
@@ -24,6 +25,7 @@ class Services:
     workflows: Workflows
     dispatcher: Dispatcher
     definitions: Definitions
+    flows: Flows
     reading: Reading
     signals: Signals
     hints: Hints

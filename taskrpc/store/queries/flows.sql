@@ -1,0 +1,36 @@
+-- Flows: definitions of kind flow. A row is a revision, its spec {namespace, id, revision, disabled, description?,
+-- document, source?}; one that says that the flow is deleted has the number of the last revision, and no document.
+
+-- name: lock_definitions
+-- Lets one transaction at a time put definitions; who reads them goes on.
+lock table taskrpc.definition in share row exclusive mode;
+
+-- name: put_flow
+-- Adds a revision of a flow, or the row that says it is deleted. $1 name, $2 spec, $3 is deleted.
+insert into taskrpc.definition (name, kind, spec, deleted, created_at)
+values ($1, 'flow', $2::json, $3, taskrpc.now())
+returning *;
+
+-- name: flow_rev
+-- The number of the row that a flow is now, or that a revision of it is, also if it was deleted since. $1 name,
+-- $2 revision, or null for the newest.
+select rev from (
+    select * from taskrpc.definition
+    where name = $1 and ($2::int is null or (kind = 'flow' and not deleted and (spec ->> 'revision')::int = $2))
+    order by rev desc limit 1
+) newest where kind = 'flow' and not deleted;
+
+-- name: flow_by_rev
+-- The flow that a row is. $1 its number.
+select * from taskrpc.definition where rev = $1 and kind = 'flow' and not deleted;
+
+-- name: flows
+-- All flows by their names, without their documents. $1 namespace, or null for all, $2 names, or null for all.
+select rev, name, created_at, json_strip_nulls(json_build_object(
+    'namespace', spec -> 'namespace', 'id', spec -> 'id', 'revision', spec -> 'revision',
+    'disabled', spec -> 'disabled', 'description', spec -> 'description'
+)) as spec
+from (select distinct on (name) * from taskrpc.definition where rev > 0 order by name, rev desc) newest
+where kind = 'flow' and not deleted
+  and ($1::text is null or spec ->> 'namespace' = $1) and ($2::text[] is null or name = any($2))
+order by name;
