@@ -8,12 +8,13 @@ alter table taskrpc.task add column state text collate "C";
 alter table taskrpc.task add column flow_part text collate "C";
 
 -- The execution of a workflow, by the same id; "key" names it in the tables below. Whoever carries out a step raises the
--- version, so that no other does it too. "ending" is what it ended with, for whoever waits for it:
+-- version, so that no other does it too, and says which "server" has it in memory. "ending" is what it ended with, for whoever waits for it:
 -- {state, outputs?, asked?, problem?}.
 create table taskrpc.execution (
     key bigint generated always as identity primary key,
     id text collate "C" not null unique,
     version bigint not null default 0,
+    server text collate "C",
     head json not null,
     ending json
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
@@ -66,7 +67,7 @@ alter table taskrpc.event
     drop constraint event_kind_check,
     add constraint event_kind_check check (kind in (
         'workflow-init', 'task-begun', 'task-completed', 'workflow-completed', 'decision-failed', 'ended',
-        'admitted', 'timer', 'resumed', 'restarted', 'continue', 'unwanted'));
+        'admitted', 'refused', 'timer', 'resumed', 'restarted', 'continue', 'unwanted'));
 
 -- Microseconds since 1970 as a time.
 create function taskrpc.at_microseconds(microseconds bigint) returns timestamptz

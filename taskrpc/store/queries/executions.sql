@@ -6,9 +6,9 @@
 select e.key, e.id, e.version, e.head, e.ending, t.rev, t.name, t.status, t.outcome, t.state
 from taskrpc.execution e join taskrpc.task t on t.id = e.id where e.id = $1;
 
--- name: execution_version
--- The version of an execution, to find out whether what is in memory is right. $1 id.
-select e.version from taskrpc.execution e where e.id = $1;
+-- name: execution_server
+-- Which server has taken the last step of an execution. $1 id.
+select e.server from taskrpc.execution e where e.id = $1;
 
 -- name: execution_runs
 -- The runs of an execution, in the order of their numbers; outputs that are longer than $2 characters are left out.
@@ -41,42 +41,45 @@ select * from (
 where bytes_before < $3 order by seq;
 
 -- name: advance_execution
--- Takes the step of an execution, if its version is still $2 and nobody else holds its workflow: its head, its runs, its
--- events, its timers, its log. No row where that is not so. $1 key, $3 head, $4 what it ended with (or null), $5 numbers of runs that are gone;
--- runs: $6 numbers, $7 parents, $8 bodies, $9 fixed, $10 outputs (both null where they are as they were);
--- $11 numbers of events that were taken; new events: $12 kinds, $13 subjects;
--- $14 runs whose timers are over; timers: $15 runs, $16 kinds, $17 tags, $18 times (microseconds);
--- log: $19 times (microseconds), $20 entries.
+-- Takes the step of an execution, if its version is still $2, its workflow's status still $3, and nobody else holds that:
+-- its head, its runs, its events, its timers, its log. No row where that is not so. $1 key, $4 the server, $5 head, $6 what it ended
+-- with (or null), $7 numbers of runs that are gone;
+-- runs: $8 numbers, $9 parents, $10 bodies, $11 fixed, $12 outputs (both null where they are as they were);
+-- $13 numbers of events that were taken; new events: $14 kinds, $15 subjects, $16 bodies;
+-- $17 runs whose timers are over; timers: $18 runs, $19 kinds, $20 tags, $21 times (microseconds);
+-- log: $22 times (microseconds), $23 entries.
 with held as materialized (
-    select t.id from taskrpc.execution e join taskrpc.task t on t.id = e.id where e.key = $1 for update of t skip locked
+    select t.id from taskrpc.execution e join taskrpc.task t on t.id = e.id
+    where e.key = $1 and t.status = $3 for update of t skip locked
 ), fence as materialized (
-    update taskrpc.execution e set version = version + 1, head = $3::json, ending = coalesce($4::json, ending)
+    update taskrpc.execution e set version = version + 1, server = $4, head = $5::json, ending = coalesce($6::json, ending)
     from held where e.key = $1 and e.version = $2 and e.id = held.id
     returning e.key, e.id
 ), gone as (
-    delete from taskrpc.execution_run r using fence f where r.execution = f.key and r.n = any($5::int[])
+    delete from taskrpc.execution_run r using fence f where r.execution = f.key and r.n = any($7::int[])
 ), written as (
     insert into taskrpc.execution_run as r (execution, n, parent, body, fixed, outputs)
     select f.key, x.n, x.parent, x.body::json, x.fixed::json, x.outputs::json
-    from fence f, unnest($6::int[], $7::int[], $8::text[], $9::text[], $10::text[]) as x(n, parent, body, fixed, outputs)
+    from fence f, unnest($8::int[], $9::int[], $10::text[], $11::text[], $12::text[]) as x(n, parent, body, fixed, outputs)
     on conflict (execution, n) do update set
         body = excluded.body, fixed = coalesce(excluded.fixed, r.fixed), outputs = coalesce(excluded.outputs, r.outputs)
 ), taken as (
-    delete from taskrpc.event e using fence f where e.workflow_id = f.id and e.seq = any($11::bigint[])
+    delete from taskrpc.event e using fence f where e.workflow_id = f.id and e.seq = any($13::bigint[])
 ), told as (
-    insert into taskrpc.event (workflow_id, kind, subject, at)
-    select f.id, x.kind, x.subject, taskrpc.now() from fence f, unnest($12::text[], $13::text[]) as x(kind, subject)
+    insert into taskrpc.event (workflow_id, kind, subject, at, body)
+    select f.id, x.kind, x.subject, taskrpc.now(), x.body::json
+    from fence f, unnest($14::text[], $15::text[], $16::text[]) as x(kind, subject, body)
 ), over as (
-    delete from taskrpc.execution_timer t using fence f where t.execution = f.key and t.run = any($14::int[])
+    delete from taskrpc.execution_timer t using fence f where t.execution = f.key and t.run = any($17::int[])
 ), timers as (
     insert into taskrpc.execution_timer (execution, run, kind, tag, at, workflow_id)
     select f.key, x.run, x.kind, x.tag, taskrpc.at_microseconds(x.at), f.id
-    from fence f, unnest($15::int[], $16::text[], $17::int[], $18::bigint[]) as x(run, kind, tag, at)
+    from fence f, unnest($18::int[], $19::text[], $20::int[], $21::bigint[]) as x(run, kind, tag, at)
     on conflict (execution, run, kind, tag) do update set at = excluded.at
 ), logged as (
     insert into taskrpc.log (task_id, kind, at, action, params)
     select f.id, 'workflow', taskrpc.at_microseconds(x.at), 'awf.workflow/log', x.entry::json
-    from fence f, unnest($19::bigint[], $20::text[]) with ordinality as x(at, entry, n) order by x.n
+    from fence f, unnest($22::bigint[], $23::text[]) with ordinality as x(at, entry, n) order by x.n
 )
 select id, taskrpc.now() as now from fence;
 
@@ -85,17 +88,16 @@ select id, taskrpc.now() as now from fence;
 update taskrpc.task set state = $2, version = version + 1, updated_at = taskrpc.now() where id = $1 returning *;
 
 -- name: end_execution
--- Ends the workflow of an execution, which is locked. What it leaves open is canceled by who finds the last event.
--- $1 id, $2 state, $3 outcome, $4 result, $5 error, $6 reason.
--- Workflow edges: created, in-progress -flow-ended-> done.
+-- Ends the workflow of an execution, which is locked. $1 id, $2 state, $3 outcome, $4 result, $5 error, $6 reason.
+-- Workflow edges: created -flow-ended-> done, in-progress -flow-ended-> done.
 with fit as materialized (
     select t.id, t.status, case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention
     from taskrpc.task t join taskrpc.definition d on d.rev = t.rev
     where t.id = $1 and t.status <> 'done'
 ), changed as (
     update taskrpc.task t set
-        status = 'done', state = $2, outcome = $3, result = $4::json, error = $5::json, outcome_reason = $6::json,
-        bytes = t.bytes + coalesce(octet_length($4), 0) + coalesce(octet_length($5), 0),
+        status = 'done', state = $2, outcome = $3, result = $4::text::json, error = $5::text::json, outcome_reason = $6::text::json,
+        bytes = t.bytes + coalesce(octet_length($4::text), 0) + coalesce(octet_length($5::text), 0),
         wake_at = null, drop_at = null, open_in = null,
         expire_at = taskrpc.expiry(fit.retention, t.submission, t.created_at),
         version = t.version + 1, updated_at = taskrpc.now()
@@ -104,9 +106,6 @@ with fit as materialized (
 ), told as (
     insert into taskrpc.event (workflow_id, kind, subject)
     select parent_id, 'workflow-completed', id from changed where parent_id is not null
-), left_open as (
-    insert into taskrpc.event (workflow_id, kind, subject)
-    select id, 'ended', id from changed c where exists (select from taskrpc.task t where t.open_in = c.id)
 ), logged as (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after)
     select id, kind, updated_at, 'awf.workflow/flow-ended', status_before, status from changed
@@ -114,13 +113,9 @@ with fit as materialized (
 select * from changed;
 
 -- name: leave_unwanted
--- Notes what an execution that is done has left open, as events of its own; $2 the last of it that is noted already.
--- $1 id, $3 most rows.
+-- Notes what an execution has open when it ends, as events of its own. $1 id.
 insert into taskrpc.event (workflow_id, kind, subject, at)
-select $1, 'unwanted', id, taskrpc.now() from (
-    select t.id from taskrpc.task t where t.open_in = $1 and t.id > $2 order by t.id limit $3
-) t
-returning subject;
+select $1, 'unwanted', t.id, taskrpc.now() from taskrpc.task t where t.open_in = $1 order by t.id;
 
 -- name: forget_unwanted
 -- Deletes events about what was canceled, or was done already. $1 id, $2 numbers of events.

@@ -191,6 +191,10 @@ with fit as materialized (
 ), ended as (
     insert into taskrpc.event (workflow_id, kind, subject)
     select id, 'ended', id from changed where kind = 'workflow' order by id
+), told as (
+    insert into taskrpc.event (workflow_id, kind, subject)
+    select parent_id, case kind when 'workflow' then 'workflow-completed' else 'task-completed' end, id
+    from changed where flow_part is not null order by id
 ), logged as (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id)
     select id, kind, updated_at, case kind when 'workflow' then 'awf.workflow/cancel' else 'awf.task/cancel' end,
