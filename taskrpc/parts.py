@@ -124,7 +124,7 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     decisions = Decisions(database, signals, spawn, definitions, starts)
     tasks = Tasks(database, signals, spawn, definitions, decisions, results)
     workflows = Workflows(database, signals, spawn, definitions, starts, results, pump)
-    executions = executing(database, signals, spawn, definitions, flows, tasks, workflows)
+    executions = executing(database, signals, spawn, definitions, flows, starts, tasks, workflows)
     claims = Claims(database, tasks.transitions["release"], spawn)
     dispatcher = Dispatcher(claims, spawn)
     keys = Keys(database, open_without=settings.is_open_without_keys)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from taskrpc.engine.definitions import Definitions
+from taskrpc.engine.execution_commands import ExecutionCommands
+from taskrpc.engine.execution_starts import Starts
 from taskrpc.engine.execution_steps import Steps
 from taskrpc.engine.executions import FlowLoop
 from taskrpc.engine.flows import Flows
@@ -22,14 +24,15 @@ _OVER: Final = frozenset({"task-has-been-done", "workflow-has-been-done", "task-
 
 @dataclass(frozen=True, slots=True)
 class Executing:
-    """The loop."""
+    """The loop, and the calls about executions."""
 
     loop: FlowLoop
+    commands: ExecutionCommands
 
 
 def executing(
-    database: Database, signals: Signals, spawn: Spawn, definitions: Definitions, flows: Flows, tasks: Tasks,
-    workflows: Workflows,
+    database: Database, signals: Signals, spawn: Spawn, definitions: Definitions, flows: Flows, starts: Starts,
+    tasks: Tasks, workflows: Workflows,
 ) -> Executing:  # fmt: skip
     """The parts of one server that run flows."""
 
@@ -41,4 +44,5 @@ def executing(
                 raise
 
     store = ExecutionStore(database, signals)
-    return Executing(FlowLoop(store, Steps(store, Slots(database), flows, definitions), cancel, spawn))
+    steps = Steps(store, Slots(database), flows, definitions)
+    return Executing(FlowLoop(store, steps, cancel, spawn), ExecutionCommands(database, signals, steps, starts))
