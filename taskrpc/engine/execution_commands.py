@@ -12,7 +12,7 @@ from taskrpc.core.flow.advance.restart import can_restart, replay
 from taskrpc.core.flow.inputs import InvalidInputError
 from taskrpc.core.flow.records import document_text, read_run
 from taskrpc.core.flow.view import run_number, shown_runs
-from taskrpc.core.ids import is_id, serial_id, uuid7
+from taskrpc.core.ids import derived_id, is_id, serial_id, uuid7
 from taskrpc.core.lifecycle import not_found
 from taskrpc.core.model import Resource, Row
 from taskrpc.engine.execution_cache import Cached
@@ -74,21 +74,22 @@ class ExecutionCommands:
 
         return await self._when_free(workflow_id, "restart", call_id, attempt)
 
-    async def replay(self, workflow_id: str, run_id: str | None, new_id: str | None) -> Row:
+    async def replay(self, workflow_id: str, run_id: str | None, new_id: str | None, call_id: str | None) -> Row:
         """A new execution with the inputs of this one, from its beginning or from a task run on; answers its workflow.
 
         Raises `cannot-replay`, `workflow-already-exists`.
         """
         cached, row = await self._seen(workflow_id)
         target = None if run_id is None else _known_run(cached, run_id)
-        state = await self._replayed(cached, new_id or uuid7(), target)
+        call = serial_id() if call_id is None else derived_id("replay", workflow_id, call_id)
+        state = await self._replayed(cached, new_id or (uuid7() if call_id is None else call), target)
         request = TaskRequest(
             definition=row["name"],
             params=cached.state.head.inputs,
             id=state.head.id,
             requester={"id": workflow_id, "resourceType": "AidboxWorkflow"},
         )
-        return await self._create(workflow_of(request, cached.loaded, serial_id(), state))
+        return await self._create(workflow_of(request, cached.loaded, call, state))
 
     async def _replayed(self, cached: Cached, new_id: str, target: int | None) -> Any:
         try:

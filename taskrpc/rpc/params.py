@@ -297,6 +297,7 @@ class Replay(Exact):
     id: StrictStr
     task_run_id: StrictStr | None = Field(None, alias="taskRunId")
     new_id: NewId | None = Field(None, alias="newId")
+    call_id: CallId | None = Field(None, alias="callId")
 
 
 class WorkflowFilter(ListFilter):

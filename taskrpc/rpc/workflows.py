@@ -79,7 +79,7 @@ async def restart(services: Services, context: Context, params: p.OfTask) -> Res
 @method("awf.workflow/replay", p.Replay)
 async def replay(services: Services, context: Context, params: p.Replay) -> Resource:
     """Begins a new execution with the inputs of this one, from its beginning or from a task run on; answers the new."""
-    row = await services.executions.commands.replay(params.id, params.task_run_id, params.new_id)
+    row = await services.executions.commands.replay(params.id, params.task_run_id, params.new_id, params.call_id)
     return {"resource": task_resource(row)}
 
 
