@@ -1,8 +1,11 @@
 """Flows as definitions: put, read, deleted; and, for those who run them, ready for use."""
 
+import hashlib
+import logging
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -15,6 +18,8 @@ from taskrpc.engine.flow_sources import FlowReader
 from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.store.database import Record
 from taskrpc.store.flows import FlowStore
+
+log = logging.getLogger(__name__)
 
 FLOW_RESOURCE: Final = "AidboxFlow"
 LONGEST_NAME: Final = 255
@@ -41,13 +46,25 @@ class Flows:
     async def put(self, document: Mapping[str, Any], text: str | None = None) -> Resource:
         """Adds a flow or a new revision of it, none where nothing has changed; answers its newest. The flow is a
         document, or the text of one. Raises `invalid-params` with the path of every mistake."""
+        name, spec = await self._read(document, text)
+        row = await self._store.put(name, spec)
+        await self._definitions.reload()
+        return _resource(row)
+
+    async def apply_file(self, path: Path, content: bytes) -> None:
+        """Puts the flow of a file, once per content for the whole database. Raises as `put` does."""
+        name, spec = await self._read({}, content.decode())
+        if await self._store.apply_file(hashlib.sha256(content).hexdigest(), str(path), name, spec):
+            log.info("%s: flow %s applied", path, name)
+        await self._definitions.reload()
+
+    async def _read(self, document: Mapping[str, Any], text: str | None) -> tuple[str, Mapping[str, Any]]:
+        """The name of a flow's definition, and what it keeps."""
         flow, source = await self._reader.read(document, text)
         name = flow_name(flow.namespace, flow.id)
         if len(name) > LONGEST_NAME:
             raise invalid_params("id", f"the namespace and the id have at most {LONGEST_NAME - 1} characters together")
-        row = await self._store.put(name, source.spec(flow))
-        await self._definitions.reload()
-        return _resource(row)
+        return name, source.spec(flow)
 
     async def validate(self, document: Mapping[str, Any], text: str | None = None) -> list[Any]:
         """Every mistake of a flow as `invalid-params` would list it; nothing is kept."""
@@ -96,6 +113,11 @@ class Flows:
         if len(self._loaded) > _MOST_KEPT:
             self._loaded.popitem(last=False)
         return found
+
+
+def is_flow(document: object) -> bool:
+    """Whether the document of a file is meant as a flow; else it maps names to definitions."""
+    return isinstance(document, dict) and isinstance(document.get("namespace"), str)
 
 
 def flow_name(namespace: str, id: str) -> str:

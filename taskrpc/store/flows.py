@@ -35,6 +35,18 @@ class FlowStore:
 
         return await through_outages(self._database, put)
 
+    async def apply_file(self, digest: str, path: str, name: str, spec: Spec) -> bool:
+        """Puts the flow of a file, unless a file with this content was applied before; whether it did."""
+
+        async def apply() -> bool:
+            async with self._database.connection() as connection, connection.transaction():
+                if not await connection.fetch(SQL["remember_file"], digest, path):
+                    return False
+                await self._put(connection, name, spec)
+                return True
+
+        return await through_outages(self._database, apply)
+
     async def _put(self, connection: Connection, name: str, spec: Spec) -> Record:
         former = await self._locked(connection, name)
         known: Spec = {} if former is None or former["kind"] != "flow" else orjson.loads(former["spec"])
