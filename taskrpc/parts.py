@@ -11,6 +11,8 @@ from taskrpc.engine.cleaning import Cleaning
 from taskrpc.engine.decisions import Decisions
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
+from taskrpc.engine.executing import executing
+from taskrpc.engine.execution_starts import Starts
 from taskrpc.engine.flow_sources import FlowReader
 from taskrpc.engine.flows import Flows
 from taskrpc.engine.hints import Hints
@@ -94,6 +96,7 @@ class Parts:
             run_every("retention", self.cleaning.expire),
             run_every("slow poll", self.dispatcher.look),
             run_every("workflows", self.pump.look),
+            run_every("flows", self.services.executions.loop.look),
             run_every("results", self.results.look, self.hints.look_for_results),
             run_every("definitions", self.definitions.look, self.definitions.outdated),
             run_every("keys", self.keys.look, self.keys.outdated),
@@ -117,14 +120,16 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     definitions = Definitions(DefinitionStore(database), strict=settings.strict_definitions)
     flows = Flows(FlowStore(database), definitions, FlowReader(_YamlTexts()))
     pump = Pump(Inboxes(database, signals), database, spawn)
-    decisions = Decisions(database, signals, spawn, definitions)
+    starts = Starts(database, flows)
+    decisions = Decisions(database, signals, spawn, definitions, starts)
     tasks = Tasks(database, signals, spawn, definitions, decisions, results)
-    workflows = Workflows(database, signals, spawn, definitions, results, pump)
+    workflows = Workflows(database, signals, spawn, definitions, starts, results, pump)
+    executions = executing(database, signals, spawn, definitions, flows, tasks, workflows)
     claims = Claims(database, tasks.transitions["release"], spawn)
     dispatcher = Dispatcher(claims, spawn)
     keys = Keys(database, open_without=settings.is_open_without_keys)
     hints = Hints(dispatcher, results, definitions, keys)
-    activities = Activities(definitions)
+    activities = Activities(definitions, starts)
     reading, submissions = Reading(database), Submissions(database, signals)
     schedules = Schedules(database, activities, signals)
     subscriptions = Subscriptions(database, spawn, activities, signals)
@@ -141,6 +146,7 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
         schedules,
         subscriptions,
         asynchronous,
+        executions,
     )
     reaper, cleaning = Reaper(Reaping(database, signals)), Cleaning(Retention(database), claims, tasks, spawn)
     callbacks = Callbacks(database, claims, tasks, spawn, networks(settings.callback_networks))
@@ -157,6 +163,7 @@ def _connect(parts: Parts) -> None:
     parts.signals.subscribe(parts.cleaning.queued, lambda _: None)
     parts.signals.subscribe_due(parts.reaper.due_in)
     parts.signals.subscribe_reported(parts.pump.wake)
+    parts.signals.subscribe_told(parts.services.executions.loop.told)
     parts.signals.subscribe_changes(parts.matcher.changed)
     parts.signals.subscribe_changes(parts.callbacks.changed)
     parts.database.on_return(lambda: parts.dispatcher.wake(None))

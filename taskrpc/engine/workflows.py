@@ -5,8 +5,9 @@ from taskrpc.core.lifecycle import Call, not_found
 from taskrpc.core.model import Row
 from taskrpc.engine.caller import Caller
 from taskrpc.engine.definitions import Definitions
+from taskrpc.engine.execution_starts import Starts
 from taskrpc.engine.pump import Pump
-from taskrpc.engine.requests import TaskRequest, already_exists, new_workflow
+from taskrpc.engine.requests import TaskRequest, already_exists
 from taskrpc.engine.results import Results
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.batcher import Batcher, Spawn
@@ -28,11 +29,13 @@ class Workflows:
         signals: Signals,
         spawn: Spawn,
         definitions: Definitions,
+        starts: Starts,
         results: Results,
         pump: Pump,
     ) -> None:
         self._database = database
         self._definitions = definitions
+        self._starts = starts
         self._results = results
         self._pump = pump
         self._creations: Batcher[NewWorkflow, Created | Exists | OutdatedDefinition] = Batcher(
@@ -50,7 +53,7 @@ class Workflows:
             known = self._definitions.newest
             try:
                 definition = self._definitions.of_workflow(request.definition, submitted=submitted)
-                workflow = new_workflow(request, definition, call_id)
+                workflow = await self._starts.workflow(request, definition, call_id)
             except TaskRpcError:
                 if not await self._definitions.changed_since(known):
                     raise
@@ -63,12 +66,14 @@ class Workflows:
             await self._definitions.reload()
 
     async def cancel(self, workflow_id: str, call_id: str | None) -> Row:
-        """Ends a workflow with everything that it has started, recursively; answers its row when all that is done."""
+        """Ends a workflow with everything that it has started, recursively; answers its row when all that is done, that of
+        a flow when its execution has been told."""
         if not is_id(workflow_id):
             raise not_found(workflow_id, "workflow")
         call = Call("cancel", workflow_id, call_id or serial_id(), call_id is not None, kind="workflow")
         answer = await self._cancels.submit(TransitionElement(call))
-        await self._pump.attend([workflow_id])
+        if answer.row["state"] is None:
+            await self._pump.attend([workflow_id])
         return answer.row
 
     async def row(self, workflow_id: str) -> Row:

@@ -6,6 +6,7 @@ from taskrpc.core.access import Access
 from taskrpc.engine.caller import Caller
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
+from taskrpc.engine.executing import Executing
 from taskrpc.engine.flows import Flows
 from taskrpc.engine.hints import Hints
 from taskrpc.engine.reading import Reading
@@ -32,6 +33,7 @@ class Services:
     schedules: Schedules
     subscriptions: Subscriptions
     asynchronous: AsynchronousWorkflows
+    executions: Executing
 
 
 @dataclass(slots=True)
