@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from taskrpc.core.schema import Schema, compile_schema
-from taskrpc.errors import MOST_MISTAKES, Mistake, TaskRpcError, invalid_params_of
+from taskrpc.errors import MOST_MISTAKES, Mistake, TaskRpcError, invalid_params, invalid_params_of
 
 # What tasks of a name are; a flow is a workflow whose decisions the server takes.
 Kind = Literal["task", "workflow"]
@@ -169,6 +169,8 @@ def default_definition(name: str, kind: Kind = "task") -> Definition:
 _DEFAULTS: Final = {"task": (0, DefinitionSpec()), "workflow": (-1, DefinitionSpec(kind="workflow"))}
 
 
+# What a flow is for those who create executions of it; the flow itself is read by who runs it.
+FLOW_SPEC: Final = DefinitionSpec(kind="flow")
 LARGEST_DEFINITION: Final = 256 * 1024
 
 
@@ -177,6 +179,8 @@ def parse_definition(fields: Mapping[str, object]) -> DefinitionSpec:
     given = {key: value for key, value in fields.items() if value is not None}
     if len(orjson.dumps(given)) > LARGEST_DEFINITION:
         raise TaskRpcError("invalid-params", f"A definition has at most {LARGEST_DEFINITION} bytes")
+    if given.get("kind") == "flow":
+        raise invalid_params("kind", 'task or workflow is expected, not "flow": flows are put with awf.flow/put')
     try:
         return DefinitionSpec.model_validate(given)
     except ValidationError as error:

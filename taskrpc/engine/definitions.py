@@ -9,7 +9,15 @@ from typing import Any, Final
 import orjson
 
 from taskrpc.core.built_in import BUILT_INS, definition_fields
-from taskrpc.core.definition import Definition, DefinitionSpec, Kind, default_definition, parse_definition, shown
+from taskrpc.core.definition import (
+    FLOW_SPEC,
+    Definition,
+    DefinitionSpec,
+    Kind,
+    default_definition,
+    parse_definition,
+    shown,
+)
 from taskrpc.core.model import DECISION_TASK, Queue
 from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.store.database import Record
@@ -19,13 +27,11 @@ log = logging.getLogger(__name__)
 
 REFRESH_SECONDS: Final = 1.0
 MOST_FORMER_REVISIONS: Final = 100
-# What a flow is for those who create it; the flow itself is read by who runs it.
-FLOW: Final[dict[str, Any]] = {"kind": "flow"}
 
 
 def _definition(row: Record) -> Definition:
-    fields = FLOW if row["kind"] == "flow" else orjson.loads(row["spec"])
-    return Definition(row["name"], row["rev"], parse_definition(fields))
+    spec = FLOW_SPEC if row["kind"] == "flow" else parse_definition(orjson.loads(row["spec"]))
+    return Definition(row["name"], row["rev"], spec)
 
 
 def _is_untouched(definition: Definition) -> bool:

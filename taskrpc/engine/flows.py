@@ -1,20 +1,27 @@
 """Flows as definitions: put, read, deleted; and, for those who run them, ready for use."""
 
+import hashlib
+import logging
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import orjson
 
-from taskrpc.core.flow.model import Flow
+from taskrpc.core.flow.model import Flow, Trigger
+from taskrpc.core.flow.schedules import rule_id, rule_of
 from taskrpc.core.model import Resource
 from taskrpc.core.timestamps import format_time
 from taskrpc.engine.definitions import Definitions, definition_not_found
 from taskrpc.engine.flow_sources import FlowReader
 from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.store.database import Record
+from taskrpc.store.flow_triggers import NewRule, NewTrigger
 from taskrpc.store.flows import FlowStore
+
+log = logging.getLogger(__name__)
 
 FLOW_RESOURCE: Final = "AidboxFlow"
 LONGEST_NAME: Final = 255
@@ -41,13 +48,27 @@ class Flows:
     async def put(self, document: Mapping[str, Any], text: str | None = None) -> Resource:
         """Adds a flow or a new revision of it, none where nothing has changed; answers its newest. The flow is a
         document, or the text of one. Raises `invalid-params` with the path of every mistake."""
+        name, spec, triggers = await self._read(document, text)
+        row = await self._store.put(name, spec, triggers)
+        await self._definitions.reload()
+        return _resource(row)
+
+    async def apply_file(self, path: Path, content: bytes) -> None:
+        """Puts the flow of a file, once per content for the whole database. Raises as `put` does."""
+        name, spec, triggers = await self._read({}, content.decode())
+        if await self._store.apply_file(hashlib.sha256(content).hexdigest(), str(path), name, spec, triggers):
+            log.info("%s: flow %s applied", path, name)
+        await self._definitions.reload()
+
+    async def _read(
+        self, document: Mapping[str, Any], text: str | None
+    ) -> tuple[str, Mapping[str, Any], list[NewTrigger]]:
+        """The name of a flow's definition, what it keeps, and its triggers."""
         flow, source = await self._reader.read(document, text)
         name = flow_name(flow.namespace, flow.id)
         if len(name) > LONGEST_NAME:
             raise invalid_params("id", f"the namespace and the id have at most {LONGEST_NAME - 1} characters together")
-        row = await self._store.put(name, source.spec(flow))
-        await self._definitions.reload()
-        return _resource(row)
+        return name, source.spec(flow), _triggers(name, flow)
 
     async def validate(self, document: Mapping[str, Any], text: str | None = None) -> list[Any]:
         """Every mistake of a flow as `invalid-params` would list it; nothing is kept."""
@@ -96,6 +117,29 @@ class Flows:
         if len(self._loaded) > _MOST_KEPT:
             self._loaded.popitem(last=False)
         return found
+
+
+def _triggers(name: str, flow: Flow) -> list[NewTrigger]:
+    """The triggers that start something. Raises `invalid-params` for an id that is too long."""
+    found = []
+    for index, trigger in enumerate(flow.triggers):
+        path = f"triggers[{index}].id"
+        if len(rule_id(name, trigger.id)) > LONGEST_NAME:
+            raise invalid_params(path, f"it has at most {LONGEST_NAME - len(name) - 1} characters here")
+        if not (trigger.disabled or flow.disabled):
+            rule = _rule(name, trigger) if trigger.type == "Schedule" else None
+            found.append(NewTrigger(trigger.id, trigger.type, trigger.properties, path, rule))
+    return found
+
+
+def _rule(name: str, trigger: Trigger) -> NewRule:
+    rule, kept = rule_of(name, trigger)
+    return NewRule(rule_id(name, trigger.id), kept, rule.ticks.next_tick)
+
+
+def is_flow(document: object) -> bool:
+    """Whether the document of a file is meant as a flow; else it maps names to definitions."""
+    return isinstance(document, dict) and isinstance(document.get("namespace"), str)
 
 
 def flow_name(namespace: str, id: str) -> str:

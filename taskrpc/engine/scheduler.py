@@ -90,9 +90,12 @@ class Scheduler:
         inserted.tell(self._signals)
 
     async def _decide(self, connection: Connection, row: Record) -> Inserted:
-        """Starts what the rule asks for, or notes why not; the next tick is written either way."""
+        """Starts what the rule asks for, or notes why not; the next tick is written either way. One that has to wait is
+        left as it is."""
         rule, tick = rule_of(row), row["next_at"]
-        verdict = turn(rule.ticks, tick, row["now"], rule.start_deadline_seconds)
+        if rule.concurrency_policy == "wait" and await _open_status(connection, row) is not None:
+            return Inserted()
+        verdict = turn(rule.ticks, tick, row["now"], rule.start_deadline_seconds, rule.missed_ticks)
         try:
             if not verdict.fires:
                 raise _missed(rule, tick, row["now"])
@@ -133,8 +136,8 @@ async def fire(
 async def refuse_second(connection: Connection, rule: SchedulerRule, row: Record) -> None:
     """Raises `wrong-status` where the rule, which is locked, forbids to start anything while what it started last is
     not done."""
-    status = await connection.fetchval(SQL["status_of_started"], row["id"])
-    if rule.concurrency_policy == "forbid" and status not in (None, "done"):
+    status = await _open_status(connection, row)
+    if rule.concurrency_policy != "allow" and status is not None:
         started = orjson.loads(row["started"])
         raise TaskRpcError(
             "wrong-status",
@@ -143,8 +146,17 @@ async def refuse_second(connection: Connection, rule: SchedulerRule, row: Record
         )
 
 
+async def _open_status(connection: Connection, row: Record) -> str | None:
+    """The status of what a rule, which is locked, started last; None where that is done, or there is nothing."""
+    status: str | None = await connection.fetchval(SQL["status_of_started"], row["id"])
+    return None if status == "done" else status
+
+
 def _missed(rule: SchedulerRule, tick: datetime, now: datetime) -> TaskRpcError:
     late = (now - tick).total_seconds()
-    return TaskRpcError(
-        "missed", f"nobody was there to start it for {late:.0f} s; the deadline is {rule.start_deadline_seconds} s"
-    )
+    reason = f"the deadline is {rule.start_deadline_seconds} s"
+    if rule.missed_ticks != "all":
+        reason += (
+            f", and of missed ticks {'only the last starts' if rule.missed_ticks == 'last' else 'none start'} anything"
+        )
+    return TaskRpcError("missed", f"nobody was there to start it for {late:.0f} s; {reason}")

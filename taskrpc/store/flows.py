@@ -1,12 +1,14 @@
-"""Flows in the database: revisions are appended to the definitions, numbered from 1 on for each flow."""
+"""Flows in the database: revisions are appended to the definitions, numbered from 1 on for each flow. Their triggers
+change in the same transaction."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 
 from taskrpc.errors import invalid_params
 from taskrpc.store.database import Connection, Database, Record
+from taskrpc.store.flow_triggers import NewTrigger, put_triggers
 from taskrpc.store.recovery import through_outages
 from taskrpc.store.statements import SQL
 
@@ -22,8 +24,8 @@ class FlowStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, name: str, spec: Spec) -> Record:
-        """Appends a revision, none when the newest says the same; answers the newest.
+    async def put(self, name: str, spec: Spec, triggers: Sequence[NewTrigger]) -> Record:
+        """Appends a revision, none when the newest says the same; answers the newest. Its triggers hold from now on.
 
         `spec` has everything but the number. Raises `invalid-params` where the name has a definition of another kind,
         or is that of a flow whose namespace ends elsewhere.
@@ -31,11 +33,23 @@ class FlowStore:
 
         async def put() -> Record:
             async with self._database.connection() as connection, connection.transaction():
-                return await self._put(connection, name, spec)
+                return await self._put(connection, name, spec, triggers)
 
         return await through_outages(self._database, put)
 
-    async def _put(self, connection: Connection, name: str, spec: Spec) -> Record:
+    async def apply_file(self, digest: str, path: str, name: str, spec: Spec, triggers: Sequence[NewTrigger]) -> bool:
+        """Puts the flow of a file, unless a file with this content was applied before; whether it did."""
+
+        async def apply() -> bool:
+            async with self._database.connection() as connection, connection.transaction():
+                if not await connection.fetch(SQL["remember_file"], digest, path):
+                    return False
+                await self._put(connection, name, spec, triggers)
+                return True
+
+        return await through_outages(self._database, apply)
+
+    async def _put(self, connection: Connection, name: str, spec: Spec, triggers: Sequence[NewTrigger]) -> Record:
         former = await self._locked(connection, name)
         known: Spec = {} if former is None or former["kind"] != "flow" else orjson.loads(former["spec"])
         if former is not None and not former["deleted"]:
@@ -43,7 +57,9 @@ class FlowStore:
             if {**known, "revision": None} == {**spec, "revision": None}:
                 return former
         numbered = {**spec, "revision": known.get("revision", 0) + 1}
-        return await connection.fetchrow(SQL["put_flow"], name, _json(numbered), False)
+        row = await connection.fetchrow(SQL["put_flow"], name, _json(numbered), False)
+        await put_triggers(connection, name, triggers)
+        return row
 
     async def delete(self, name: str) -> bool:
         """Notes that a flow is deleted; whether there was one."""
@@ -56,6 +72,7 @@ class FlowStore:
                 known = orjson.loads(former["spec"])
                 gone = {key: known[key] for key in ("namespace", "id", "revision")}
                 await connection.execute(SQL["put_flow"], name, _json(gone), True)
+                await put_triggers(connection, name, [])
                 await connection.execute(SQL["drop_submissions"], name)
                 return True
 

@@ -1,5 +1,6 @@
 """Flows as definitions: put, in revisions; read, deleted, and loaded by servers that did not put them."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -135,11 +136,11 @@ async def test_a_name_is_that_of_one_definition(server: Headless) -> None:
     assert (await _put(server))["revision"] == 1
     with pytest.raises(TaskRpcError, match=r"invalid-params: id: .* is the name of another flow, greet in the namesp"):
         await _put(server, namespace="company", id="team.greet")
-    for method, fields in (("put", {}), ("put", {"kind": "flow"}), ("delete", {})):
+    for method in ("put", "delete"):
         with pytest.raises(TaskRpcError, match=r"invalid-params: id: .* is a flow: .* awf\.flow/"):
-            await server.call(f"awf.definition/{method}", id="company.team.greet", **fields)
+            await server.call(f"awf.definition/{method}", id="company.team.greet")
     await server.call("awf.flow/delete", **NAMES)
-    with pytest.raises(TaskRpcError, match=r"invalid-params: id: .* is a flow"):
+    with pytest.raises(TaskRpcError, match=r"invalid-params: kind: .* flows are put with awf\.flow/put"):
         await server.call("awf.definition/put", id="company.team.greet", kind="flow")
     await server.call("awf.definition/put", id="company.team.greet", priority=1)
     assert (await server.call("awf.flow/list"))["resources"] == []
@@ -172,3 +173,13 @@ async def test_another_server_loads_the_newest_revision_or_the_one_that_it_asks_
     assert await other.parts.services.flows.load("company.team.greet") is None
     assert await other.parts.services.flows.load("company.team.greet", 1) is first
     assert await other.parts.services.flows.of_rev(0) is None
+
+
+async def test_the_flow_of_a_file_is_put_once_for_the_whole_database(server: Headless, other: Headless) -> None:
+    path, flows = Path("greet.yaml"), server.parts.services.flows
+    await flows.apply_file(path, TEXT.encode())
+    await _put(server)
+    await other.parts.services.flows.apply_file(path, TEXT.encode())
+    assert (await server.call("awf.flow/get", **NAMES))["resource"]["revision"] == 2
+    await other.parts.services.flows.apply_file(path, TEXT.replace("hello", "hi").encode())
+    assert (await server.call("awf.flow/get", **NAMES))["resource"]["revision"] == 3

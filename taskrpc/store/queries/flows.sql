@@ -34,3 +34,15 @@ from (select distinct on (name) * from taskrpc.definition where rev > 0 order by
 where kind = 'flow' and not deleted
   and ($1::text is null or spec ->> 'namespace' = $1) and ($2::text[] is null or name = any($2))
 order by name;
+
+-- name: put_flow_triggers
+-- Makes the triggers of a flow what they are now; one that says the same stays stopped if it is. $1 flow; arrays:
+-- $2 ids, $3 types, $4 specs.
+with gone as (
+    delete from taskrpc.flow_trigger where flow = $1 and id <> all($2::text[])
+)
+insert into taskrpc.flow_trigger as t (flow, id, type, spec)
+select $1, x.id, x.type, x.spec::json from unnest($2::text[], $3::text[], $4::text[]) x (id, type, spec)
+on conflict (flow, id) do update set type = excluded.type, spec = excluded.spec,
+    stopped_at = case when t.spec::text = excluded.spec::text then t.stopped_at end
+returning id, stopped_at is not null as stopped;
