@@ -5,10 +5,10 @@ from typing import Final
 
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.execution_commands import ExecutionCommands
+from taskrpc.engine.execution_facts import Sources
 from taskrpc.engine.execution_starts import Starts
 from taskrpc.engine.execution_steps import Steps
 from taskrpc.engine.executions import FlowLoop
-from taskrpc.engine.flows import Flows
 from taskrpc.engine.tasks import Tasks
 from taskrpc.engine.workflows import Workflows
 from taskrpc.errors import TaskRpcError
@@ -31,7 +31,7 @@ class Executing:
 
 
 def executing(
-    database: Database, signals: Signals, spawn: Spawn, definitions: Definitions, flows: Flows, starts: Starts,
+    database: Database, signals: Signals, spawn: Spawn, definitions: Definitions, sources: Sources, starts: Starts,
     tasks: Tasks, workflows: Workflows,
 ) -> Executing:  # fmt: skip
     """The parts of one server that run flows."""
@@ -44,5 +44,5 @@ def executing(
                 raise
 
     store = ExecutionStore(database, signals)
-    steps = Steps(store, Slots(database), flows, definitions)
+    steps = Steps(store, Slots(database), sources, definitions)
     return Executing(FlowLoop(store, steps, cancel, spawn), ExecutionCommands(database, signals, steps, starts))
