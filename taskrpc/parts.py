@@ -14,10 +14,10 @@ from taskrpc.engine.dispatcher import Dispatcher
 from taskrpc.engine.executing import executing
 from taskrpc.engine.execution_facts import Sources
 from taskrpc.engine.execution_starts import Starts
-from taskrpc.engine.flow_sources import FlowReader
-from taskrpc.engine.flows import Flows
 from taskrpc.engine.file_tokens import FileTokens
 from taskrpc.engine.files import Files
+from taskrpc.engine.flow_sources import FlowReader
+from taskrpc.engine.flows import Flows
 from taskrpc.engine.hints import Hints
 from taskrpc.engine.keys import Keys
 from taskrpc.engine.loop import run_every

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from taskrpc.client.namespace_methods import NamespaceMethods
 from taskrpc.client.flow_methods import FlowMethods
+from taskrpc.client.namespace_methods import NamespaceMethods
 from taskrpc.client.rule_methods import RuleMethods
 
 Result = TypeVar("Result")
@@ -39,10 +39,8 @@ def wire_params(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in given.items()}
 
 
-class Methods(RuleMethods[Result], NamespaceMethods[Result]):
+class Methods(RuleMethods[Result], FlowMethods[Result], NamespaceMethods[Result]):
     """All methods, each answering the `result` of its RPC.
-class Methods(RuleMethods[Result], FlowMethods[Result]):
-    """The methods of `awf.task/`, `awf.workflow/` and `awf.definition/`, each answering the `result` of its RPC.
 
     So a method about one task answers `{"resource": …}`, a poll `{"resources": […]}`. Refusals, and a service
     that cannot be reached, raise `TaskRpcError`. Durations are integers in milliseconds.

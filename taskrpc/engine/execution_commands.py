@@ -79,7 +79,7 @@ class ExecutionCommands:
 
         Raises `cannot-replay`, `workflow-already-exists`.
         """
-        cached, row = await self._seen(workflow_id)
+        cached, row = await self._seen(workflow_id, "replay")
         target = None if run_id is None else _known_run(cached, run_id)
         call = serial_id() if call_id is None else derived_id("replay", workflow_id, call_id)
         state = await self._replayed(cached, new_id or (uuid7() if call_id is None else call), target)
@@ -122,13 +122,13 @@ class ExecutionCommands:
 
     # -- how it is done --------------------
 
-    async def _seen(self, workflow_id: str) -> tuple[Cached, Row]:
-        """An execution with its workflow. Raises `workflow-not-found`, `invalid-params` for one that is no flow's."""
+    async def _seen(self, workflow_id: str, call: str) -> tuple[Cached, Row]:
+        """An execution with its workflow. Raises `workflow-not-found`, `cannot-…` for one that is no flow's."""
         rows = await self._database.fetch("tasks_by_id", [workflow_id]) if is_id(workflow_id) else []
         if not rows or rows[0]["kind"] != "workflow":
             raise not_found(workflow_id, "workflow")
         if rows[0]["state"] is None:
-            raise invalid_params("id", f"workflow {workflow_id} is not of a flow, it decides by decisions")
+            raise TaskRpcError(f"cannot-{call}", f"Workflow {workflow_id} is not of a flow: it decides by decisions")
         cached = await self._steps.load(workflow_id)
         if cached is None:
             raise not_found(workflow_id, "workflow")
@@ -139,7 +139,7 @@ class ExecutionCommands:
         clock = asyncio.get_running_loop().time
         deadline = clock() + _PATIENCE_SECONDS
         while clock() < deadline:
-            cached, row = await through_outages(self._database, lambda: self._seen(workflow_id))
+            cached, row = await through_outages(self._database, lambda: self._seen(workflow_id, call))
             if call_id is not None and (row["call"], row["call_id"]) == (call, call_id):
                 return row
             changed = await attempt(cached, row)

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
+
 from taskrpc.core.file_uri import PREFIX
 from taskrpc.core.flow.advance.facts import Facts, Key
 from taskrpc.core.flow.parse import parse_template
 from taskrpc.core.flow.reading import InvalidFlowError
+from taskrpc.core.json_text import JsonText
 from taskrpc.engine.files import Files
 from taskrpc.engine.flows import Flows, LoadedFlow, flow_name
 from taskrpc.engine.namespaces import Namespaces
@@ -37,7 +40,8 @@ class Outside:
     """The facts of one step of an execution of `flow`, with the flows behind them."""
 
     def __init__(self, sources: Sources, namespace: str, known: Mapping[Key, Any]) -> None:
-        self.facts = Facts({("environment",): {"envs": {}, "globals": {}, "kestra": {}}, **known})
+        environment: dict[Key, Any] = {("environment",): {"envs": {}, "globals": {}, "kestra": {}}}
+        self.facts = Facts({**environment, **known})
         self.templates: dict[Key, Any] = {}
         self._sources = sources
         self._namespace = namespace
@@ -63,7 +67,8 @@ class Outside:
             case "secret":
                 return await namespaces.secrets.reveal(self._namespace, key[0])
             case "kv":
-                return (await namespaces.keys.get(*key)).get("value")
+                value = (await namespaces.keys.get(*key))["value"]
+                return orjson.loads(value.text) if isinstance(value, JsonText) else value
             case "read":
                 return (await self._content(key[0])).decode(errors="replace")
             case "size":
@@ -80,7 +85,7 @@ class Outside:
         return loaded.flow
 
     async def _template(self, namespace: str, id: str) -> Any:
-        document = await self._sources.namespaces.templates.get(namespace, id)
+        document: dict[str, Any] = await self._sources.namespaces.templates.get(namespace, id)
         known = {name: document[name] for name in ("tasks", "errors", "finally") if name in document}
         try:
             _, _, tasks, every = parse_template({"namespace": namespace, "id": id, **known})

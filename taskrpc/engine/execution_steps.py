@@ -16,6 +16,7 @@ from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.execution_actions import Actions, Deeds
 from taskrpc.engine.execution_cache import Cached, weight
 from taskrpc.engine.execution_facts import Outside, Sources
+from taskrpc.engine.execution_files import places_of
 from taskrpc.engine.execution_starts import FAILED_CHECK
 from taskrpc.engine.flows import flow_name
 from taskrpc.store.executions import ExecutionStore, OutdatedDefinitionError, StepRecord, Told
@@ -61,7 +62,8 @@ class Steps:
         events = [event for _, event in told if event is not None]
         outside = Outside(self._sources, cached.loaded.flow.namespace, cached.templates)
         step = await self._advance(cached, events, outside)
-        deeds = Actions(cached, step, outside, self._definitions, serial_id()).deeds
+        places = await places_of(self._sources.files, cached, step)
+        deeds = Actions(cached, step, outside, self._definitions, places, serial_id()).deeds
         record = await self._record(cached, step, deeds, _taken(told, step.taken), server)
         try:
             await self._store.take_step(record)

@@ -7,8 +7,8 @@ from taskrpc.engine.caller import Caller
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
 from taskrpc.engine.executing import Executing
-from taskrpc.engine.flows import Flows
 from taskrpc.engine.files import Files
+from taskrpc.engine.flows import Flows
 from taskrpc.engine.hints import Hints
 from taskrpc.engine.namespaces import Namespaces
 from taskrpc.engine.reading import Reading

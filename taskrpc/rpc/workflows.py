@@ -72,7 +72,7 @@ async def resume(services: Services, context: Context, params: p.Resume) -> Reso
 
 @method("awf.workflow/restart", p.OfTask)
 async def restart(services: Services, context: Context, params: p.OfTask) -> Resource:
-    """Has what failed in the execution of a flow done again, with what follows it; the workflow is in progress again."""
+    """Has what failed in the execution of a flow done again, and what follows it; the workflow is in progress again."""
     return {"resource": task_resource(await services.executions.commands.restart(params.id, params.call_id))}
 
 

@@ -55,8 +55,8 @@ class FlowEnding:
 class StepRecord:
     """What a step has worked out for the execution `key`, which was in `version`, its workflow in `status`.
 
-    `server` takes it. `state` is that of the execution where it has changed; `ending` a JSON text of what it ended with;
-    `freed` a slot that others wait for.
+    `server` takes it. `state` is that of the execution where it has changed; `ending` a JSON text of what it ended
+    with; `freed` a slot that others wait for.
     """
 
     key: int
