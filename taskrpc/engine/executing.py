@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from taskrpc.engine.definitions import Definitions
+from taskrpc.engine.execution_chores import Chores
 from taskrpc.engine.execution_commands import ExecutionCommands
 from taskrpc.engine.execution_facts import Sources
 from taskrpc.engine.execution_starts import Starts
@@ -45,4 +46,5 @@ def executing(
 
     store = ExecutionStore(database, signals)
     steps = Steps(store, Slots(database), sources, definitions)
-    return Executing(FlowLoop(store, steps, cancel, spawn), ExecutionCommands(database, signals, steps, starts))
+    loop = FlowLoop(store, steps, Chores(store, sources.files), cancel, spawn)
+    return Executing(loop, ExecutionCommands(database, signals, steps, starts))

@@ -40,8 +40,8 @@ class Outside:
     """The facts of one step of an execution of `flow`, with the flows behind them."""
 
     def __init__(self, sources: Sources, namespace: str, known: Mapping[Key, Any]) -> None:
-        environment: dict[Key, Any] = {("environment",): {"envs": {}, "globals": {}, "kestra": {}}}
-        self.facts = Facts({**environment, **known})
+        self.facts = Facts(known)
+        self.facts.learn(("environment",), {"envs": {}, "globals": {}, "kestra": {}})
         self.templates: dict[Key, Any] = {}
         self._sources = sources
         self._namespace = namespace

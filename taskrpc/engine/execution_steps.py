@@ -58,7 +58,7 @@ class Steps:
 
         Raises StaleExecutionError if the execution is not as it is in memory, OutdatedDefinitionError.
         """
-        told = await self._admitted(cached, [(row, event_of(row)) for row in rows if row["kind"] != "unwanted"])
+        told = await self._admitted(cached, [(row, event_of(row)) for row in rows])
         events = [event for _, event in told if event is not None]
         outside = Outside(self._sources, cached.loaded.flow.namespace, cached.templates)
         step = await self._advance(cached, events, outside)

@@ -4,9 +4,11 @@ A step was worked out without any lock. It takes effect only if the execution is
 late reads it again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
+
+import orjson
 
 from taskrpc.core.model import Queue, Row
 from taskrpc.store import gates, slots
@@ -124,6 +126,15 @@ class ExecutionStore:
     async def inbox(self, execution_id: str) -> list[Record]:
         """The first events, with what they are about."""
         return await self._database.fetch("execution_inbox", execution_id, MOST_EVENTS, MOST_INBOX_BYTES)
+
+    async def endings(self, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """What executions have ended with, those that have."""
+        rows = await self._database.fetch("execution_endings", ids)
+        return {row["id"]: orjson.loads(row["ending"]) for row in rows}
+
+    async def done_chore(self, execution_id: str, number: int, body: str) -> None:
+        """Puts what became of a chore in the place of its event."""
+        await self._database.fetch("done_chore", execution_id, number, body)
 
     async def forget_unwanted(self, execution_id: str, numbers: Sequence[int]) -> None:
         """Deletes events about what has been canceled."""
