@@ -1,4 +1,4 @@
-"""The cases of tests/flows on a real service, whose clock is moved: what holds in the simulated world holds in a database."""
+"""The cases of tests/flows on a real service: what holds in the simulated world holds in a database."""
 
 import asyncio
 
@@ -13,6 +13,7 @@ from tests.flows.test_flow_cases import CASES, FOLDER
 @pytest.mark.skipif(not CASES, reason=f"there are no cases in {FOLDER}; FLOW_CASES names a folder that has some")
 @pytest.mark.parametrize("name", CASES or ["none"])
 async def test_a_case_comes_out_as_it_did_there(name: str, database_url: str, clock: Clock) -> None:
+    await clock.stop()
     async with headless(database_url) as server:
         case = RealCase(FOLDER / name, server, clock, asyncio.get_running_loop())
         await asyncio.to_thread(case.run)
