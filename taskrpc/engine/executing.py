@@ -22,9 +22,10 @@ _OVER: Final = frozenset({"task-has-been-done", "workflow-has-been-done", "task-
 
 @dataclass(frozen=True, slots=True)
 class Executing:
-    """The loop."""
+    """The loop, and its steps."""
 
     loop: FlowLoop
+    steps: Steps
 
 
 def executing(
@@ -41,4 +42,5 @@ def executing(
                 raise
 
     store = ExecutionStore(database, signals)
-    return Executing(FlowLoop(store, Steps(store, Slots(database), flows, definitions), cancel, spawn))
+    steps = Steps(store, Slots(database), flows, definitions)
+    return Executing(FlowLoop(store, steps, cancel, spawn), steps)

@@ -7,6 +7,7 @@ from taskrpc.engine.caller import Caller
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
 from taskrpc.engine.executing import Executing
+from taskrpc.engine.flow_triggers import FlowTriggers
 from taskrpc.engine.flows import Flows
 from taskrpc.engine.hints import Hints
 from taskrpc.engine.reading import Reading
@@ -31,6 +32,7 @@ class Services:
     signals: Signals
     hints: Hints
     schedules: Schedules
+    triggers: FlowTriggers
     subscriptions: Subscriptions
     asynchronous: AsynchronousWorkflows
     executions: Executing
