@@ -23,6 +23,7 @@ from taskrpc.store.database import AWAY, Database
 from taskrpc.store.migrate import migrate
 from taskrpc.web import health, openapi
 from taskrpc.web.application import application
+from taskrpc.web.files import FileRoutes
 from taskrpc.web.listening import listen, url_of
 from taskrpc.web.resources import Resources
 from taskrpc.web.rest import Rest
@@ -144,6 +145,7 @@ def _server(parts: Parts, worker: int | None) -> Server:
         *Resources(parts.services.reading, parts.keys).routes(),
         *health.routes(ready),
         *rest.routes(),
+        *FileRoutes(parts.services.files, parts.keys).routes(),
         *openapi.routes(),
     ]
     rpc = RpcEndpoint(parts.services, parts.keys, parts.settings.max_body)

@@ -12,8 +12,10 @@ from taskrpc.engine.decisions import Decisions
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
 from taskrpc.engine.executing import executing
-from taskrpc.engine.execution_facts import Outside
+from taskrpc.engine.execution_facts import Sources
 from taskrpc.engine.execution_starts import Starts
+from taskrpc.engine.file_tokens import FileTokens
+from taskrpc.engine.files import Files
 from taskrpc.engine.flow_sources import FlowReader
 from taskrpc.engine.flow_triggers import FlowTriggers
 from taskrpc.engine.flows import Flows
@@ -21,6 +23,7 @@ from taskrpc.engine.hints import Hints
 from taskrpc.engine.keys import Keys
 from taskrpc.engine.loop import run_every
 from taskrpc.engine.matcher import Matcher
+from taskrpc.engine.namespaces import Namespaces
 from taskrpc.engine.pump import Pump
 from taskrpc.engine.reading import Reading
 from taskrpc.engine.reaper import Reaper
@@ -32,7 +35,9 @@ from taskrpc.engine.subscriptions import Subscriptions
 from taskrpc.engine.tasks import Tasks
 from taskrpc.engine.workflows import Workflows
 from taskrpc.rpc.services import Services
+from taskrpc.secret_keys import load_cipher
 from taskrpc.settings import Settings
+from taskrpc.storage.choice import open_storage
 from taskrpc.store import log_partitions
 from taskrpc.store.batcher import Spawn
 from taskrpc.store.claims import Claims
@@ -104,6 +109,7 @@ class Parts:
             run_every("definitions", self.definitions.look, self.definitions.outdated),
             run_every("keys", self.keys.look, self.keys.outdated),
             run_every("log", self._keep_log),
+            run_every("expired keys", self.services.namespaces.keys.sweep),
         ]
         return loops if self.hints.hub is None else [*loops, self.hints.hub.run()]
 
@@ -118,7 +124,10 @@ class Parts:
 
 
 def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
-    """Makes the parts of a server; `spawn` starts what they do beside each other."""
+    """Makes the parts of a server; `spawn` starts what they do beside each other.
+
+    Raises `not-configured` for keys for secrets that are none, and for a storage that cannot be.
+    """
     signals, results = Signals(), Results(database)
     definitions = Definitions(DefinitionStore(database), strict=settings.strict_definitions)
     flows = Flows(FlowStore(database), definitions, FlowReader(_YamlTexts()))
@@ -127,14 +136,17 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     decisions = Decisions(database, signals, spawn, definitions, starts)
     tasks = Tasks(database, signals, spawn, definitions, decisions, results)
     workflows = Workflows(database, signals, spawn, definitions, starts, results, pump)
-    executions = executing(database, signals, spawn, definitions, flows, tasks, workflows)
+    namespaces = Namespaces.on(database, load_cipher(settings))
+    files = Files(open_storage(settings.storage, settings.data_dir), FileTokens(database), settings.max_file)
+    outside = Sources(flows, namespaces, files)
+    executions = executing(database, signals, spawn, definitions, outside, starts, tasks, workflows)
     claims = Claims(database, tasks.transitions["release"], spawn)
     dispatcher = Dispatcher(claims, spawn)
     keys = Keys(database, open_without=settings.is_open_without_keys)
     hints = Hints(dispatcher, results, definitions, keys)
     activities = Activities(definitions, starts)
     reading, submissions = Reading(database), Submissions(database, signals)
-    triggers = FlowTriggers(FlowTriggerStore(database), flows, definitions, starts, lambda _: Outside(flows))
+    triggers = FlowTriggers(FlowTriggerStore(database), outside, definitions, starts)
     executions.steps.on_state(triggers.fired)
     schedules = Schedules(database, activities, triggers, signals)
     subscriptions = Subscriptions(database, spawn, activities, signals)
@@ -153,6 +165,8 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
         subscriptions,
         asynchronous,
         executions,
+        namespaces,
+        files,
     )
     reaper, cleaning = Reaper(Reaping(database, signals)), Cleaning(Retention(database), claims, tasks, spawn)
     callbacks = Callbacks(database, claims, tasks, spawn, networks(settings.callback_networks))

@@ -4,7 +4,7 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from taskrpc.core.callback import networks
@@ -14,7 +14,7 @@ MIB = 2**20
 
 class Settings(BaseSettings):
     """Each field is a flag of `taskrpc serve` (`max_body`: `--max-body`) and an environment variable
-    (`TASKRPC_MAX_BODY`); a flag counts more."""
+    (`TASKRPC_MAX_BODY`); a flag counts more. `secret_key` is a variable only: others can see the flags of a process."""
 
     model_config = SettingsConfigDict(env_prefix="TASKRPC_", frozen=True, extra="ignore")
 
@@ -35,6 +35,16 @@ class Settings(BaseSettings):
         "info", description="What is logged; debug has a line per request."
     )
     log_retention_days: int = Field(30, ge=1, le=36500, description="Days for which AidboxTaskLog is kept.")
+    storage: str | None = Field(
+        None, description="Where files are kept: a directory or s3://bucket/prefix; else storage in the data directory."
+    )
+    max_file: int = Field(5 * 1024 * MIB, ge=1024, description="Largest file in bytes.")
+    secret_key: SecretStr | None = Field(
+        None, description="Keys for secrets, separated by commas or space; the first encrypts, all decrypt."
+    )
+    secret_key_file: Path | None = Field(
+        None, description="File of keys for secrets; without one secret.key in the data directory, if that is in use."
+    )
     notify: bool = Field(True, description="Send hints between servers by NOTIFY; without, they look every second.")
     callback_networks: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Network that callbacks may go to although it is private, as in 10.0.0.0/8; several times."

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from taskrpc.secret_keys import key_file
 from taskrpc.settings import Settings
 from taskrpc.web.listening import listen_together, url_of
 from taskrpc.worker import READY, Order
@@ -146,7 +147,7 @@ class Supervisor:
         from taskrpc.store.embedded import supervised  # noqa: PLC0415  (it runs on Linux only)
 
         url = (await stack.enter_async_context(supervised(self._settings.data_dir))).url
-        return self._settings.model_copy(update={"database_url": url})
+        return self._settings.model_copy(update={"database_url": url, "secret_key_file": key_file(self._settings)})
 
 
 async def _keep(worker: Worker) -> None:

@@ -33,6 +33,8 @@ class Order:
     def encode(self) -> bytes:
         """The order as a line."""
         settings = self.settings.model_dump(mode="json")
+        if self.settings.secret_key is not None:  # which is shown nowhere else
+            settings["secret_key"] = self.settings.secret_key.get_secret_value()
         return orjson.dumps({"worker": self.worker, "listening": self.listening, "settings": settings}) + b"\n"
 
     @classmethod

@@ -2,7 +2,7 @@
 
 import typer
 
-from taskrpc.cli import bench, call, demo, doctor, flow, key, migrate, serve, work
+from taskrpc.cli import bench, call, demo, doctor, flow, key, migrate, secrets, serve, work
 
 app = typer.Typer(
     name="taskrpc",
@@ -11,7 +11,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (serve, demo, call, work, migrate, doctor, key, bench, flow):
+for part in (serve, demo, call, work, migrate, doctor, key, secrets, bench, flow):
     part.command(app)
 
 

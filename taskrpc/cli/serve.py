@@ -67,6 +67,11 @@ def command(app: typer.Typer) -> None:
         log_format: Annotated[str | None, _option("log_format")] = None,
         log_level: Annotated[str | None, _option("log_level")] = None,
         log_retention_days: Annotated[int | None, _option("log_retention_days")] = None,
+        storage: Annotated[str | None, _option("storage")] = None,
+        max_file: Annotated[int | None, _option("max_file")] = None,
+        secret_key_file: Annotated[
+            Path | None, _option("secret_key_file", more=" TASKRPC_SECRET_KEY has the keys themselves.")
+        ] = None,
         notify: Annotated[bool | None, _option("notify", "--notify/--no-notify")] = None,
         callback_networks: Annotated[
             list[str] | None,

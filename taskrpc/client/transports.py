@@ -19,6 +19,7 @@ from .exchange import Answer, Attempt, Broken, Exchange, Reply, exchange, read_b
 from .methods import Methods
 from .request import Request
 from .retry import RetryPolicy
+from .tls import trust
 
 # The long polls and the calls of many running tasks share one client: none waits for another's connection.
 _LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
@@ -64,7 +65,7 @@ class Client(Methods[dict[str, Any]]):
         self, url: str, *, api_key: str | None = None, timeout: float = 30.0, retry: RetryPolicy | None = None
     ) -> None:
         self._endpoint = _Endpoint(url, api_key, timeout, retry)
-        self._http = httpx2.Client(headers=self._endpoint.headers, limits=_LIMITS)
+        self._http = httpx2.Client(headers=self._endpoint.headers, limits=_LIMITS, verify=trust())
 
     def call(self, method: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
         request = Request.prepare(method, params)
@@ -115,7 +116,7 @@ class AsyncClient(Methods[Awaitable[dict[str, Any]]]):
         self, url: str, *, api_key: str | None = None, timeout: float = 30.0, retry: RetryPolicy | None = None
     ) -> None:
         self._endpoint = _Endpoint(url, api_key, timeout, retry)
-        self._http = httpx2.AsyncClient(headers=self._endpoint.headers, limits=_LIMITS)
+        self._http = httpx2.AsyncClient(headers=self._endpoint.headers, limits=_LIMITS, verify=trust())
 
     async def call(self, method: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
         request = Request.prepare(method, params)

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from taskrpc.engine.definitions import Definitions
+from taskrpc.engine.execution_commands import ExecutionCommands
+from taskrpc.engine.execution_facts import Sources
+from taskrpc.engine.execution_starts import Starts
 from taskrpc.engine.execution_steps import Steps
 from taskrpc.engine.executions import FlowLoop
-from taskrpc.engine.flows import Flows
 from taskrpc.engine.tasks import Tasks
 from taskrpc.engine.workflows import Workflows
 from taskrpc.errors import TaskRpcError
@@ -22,15 +24,16 @@ _OVER: Final = frozenset({"task-has-been-done", "workflow-has-been-done", "task-
 
 @dataclass(frozen=True, slots=True)
 class Executing:
-    """The loop, and its steps."""
+    """The loop, its steps, and the calls about executions."""
 
     loop: FlowLoop
     steps: Steps
+    commands: ExecutionCommands
 
 
 def executing(
-    database: Database, signals: Signals, spawn: Spawn, definitions: Definitions, flows: Flows, tasks: Tasks,
-    workflows: Workflows,
+    database: Database, signals: Signals, spawn: Spawn, definitions: Definitions, sources: Sources, starts: Starts,
+    tasks: Tasks, workflows: Workflows,
 ) -> Executing:  # fmt: skip
     """The parts of one server that run flows."""
 
@@ -42,5 +45,7 @@ def executing(
                 raise
 
     store = ExecutionStore(database, signals)
-    steps = Steps(store, Slots(database), flows, definitions)
-    return Executing(FlowLoop(store, steps, cancel, spawn), steps)
+    steps = Steps(store, Slots(database), sources, definitions)
+    return Executing(
+        FlowLoop(store, steps, cancel, spawn), steps, ExecutionCommands(database, signals, steps, starts)
+    )

@@ -27,6 +27,7 @@ from taskrpc.core.ids import derived_id
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.execution_cache import Cached
 from taskrpc.engine.execution_facts import Outside
+from taskrpc.engine.execution_files import Places
 from taskrpc.engine.execution_starts import workflow_of
 from taskrpc.engine.flows import flow_name
 from taskrpc.engine.requests import TaskRequest, json_text, new_task
@@ -68,7 +69,9 @@ class Deeds:
 class Actions:
     """The actions of one step of an execution, one after the other."""
 
-    def __init__(self, cached: Cached, step: Step, outside: Outside, definitions: Definitions, call_id: str) -> None:
+    def __init__(
+        self, cached: Cached, step: Step, outside: Outside, definitions: Definitions, places: Places, call_id: str
+    ) -> None:
         self.deeds = Deeds()
         self._id = cached.id
         self._flow = cached.loaded.flow
@@ -77,6 +80,7 @@ class Actions:
         self._changes: Changes = step.changes
         self._outside = outside
         self._definitions = definitions
+        self._places = places
         self._call_id = call_id
         for action in step.actions:
             _DEEDS[type(action)](self, action)
@@ -91,7 +95,7 @@ class Actions:
             self.deeds.tasks.append(task)
 
     def _task(self, action: StartTask) -> NewTask:
-        params = {**action.params, PLACE: self._place(action)}
+        params = {**action.params, PLACE: self._places[action.run, action.attempt]}
         if action.directory is not None:
             params["type"] = action.type
         name = action.type if action.directory is None else queue_of_directory(self._id, action.directory)
@@ -111,10 +115,6 @@ class Actions:
             requester={"id": self._id, "resourceType": "AidboxWorkflow", "taskRunId": id_of_run(self._id, run)},
         )
         return new_task(request, self._definitions.of_task(name), self._call_id)._replace(flow_part=part)
-
-    def _place(self, action: StartTask) -> dict[str, Any]:
-        """Where a task belongs, for the executor of leaves."""
-        return {"namespace": self._flow.namespace, "taskRunId": id_of_run(self._id, action.run)}
 
     def _run(self, n: int) -> Run | None:
         """A run as the step leaves it; None for one that was made and removed again."""

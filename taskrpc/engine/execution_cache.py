@@ -2,9 +2,10 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
+from taskrpc.core.flow.advance.facts import Key
 from taskrpc.core.flow.advance.state import Changes, State
 from taskrpc.engine.flows import LoadedFlow
 
@@ -25,6 +26,7 @@ class Cached:
     loaded: LoadedFlow
     state: State
     size: int
+    templates: dict[Key, Any] = field(default_factory=dict)
 
     def apply(self, changes: Changes, written: int) -> None:
         """What a step has made of it, after its commit; `written` is the size of the texts."""

@@ -35,7 +35,7 @@ class Starts:
     async def workflow(
         self, request: TaskRequest, definition: Definition, call_id: str, path: str = "params"
     ) -> NewWorkflow:
-        """A new workflow of either kind. Raises `invalid-params`; `cannot-start` for a flow that wants no executions."""
+        """A new workflow of either kind. Raises `invalid-params`; `cannot-start` for a flow that wants none."""
         if definition.spec.kind != "flow":
             return new_workflow(request, definition, call_id, path)
         loaded = await self._flows.of_rev(definition.rev)
@@ -98,7 +98,7 @@ def _inputs(flow: Flow, given: object, at: int, path: str) -> dict[str, Any]:
 
 
 def _failed_check(flow: Flow, inputs: Mapping[str, Any], at: int) -> dict[str, str]:
-    """The label of an execution that is to fail because of a check. Raises `cannot-start` where one forbids the start."""
+    """The label of an execution that a check wants to fail. Raises `cannot-start` where one forbids the start."""
     failed: dict[str, str] = {}
     for check in flow.checks:
         try:

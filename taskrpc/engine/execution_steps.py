@@ -15,7 +15,8 @@ from taskrpc.core.model import Row
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.execution_actions import Actions, Deeds
 from taskrpc.engine.execution_cache import Cached, weight
-from taskrpc.engine.execution_facts import Outside
+from taskrpc.engine.execution_facts import Outside, Sources
+from taskrpc.engine.execution_files import places_of
 from taskrpc.engine.execution_starts import FAILED_CHECK
 from taskrpc.engine.flows import Flows, LoadedFlow, flow_name
 from taskrpc.store.executions import ExecutionStore, OutdatedDefinitionError, StepRecord, Told
@@ -34,10 +35,11 @@ _BUDGET_OF_ASKING: Final = 20
 class Steps:
     """Reads executions and takes their steps."""
 
-    def __init__(self, store: ExecutionStore, slots: Slots, flows: Flows, definitions: Definitions) -> None:
+    def __init__(self, store: ExecutionStore, slots: Slots, sources: Sources, definitions: Definitions) -> None:
         self._store = store
         self._slots = slots
-        self._flows = flows
+        self._sources = sources
+        self._flows = sources.flows
         self._definitions = definitions
         self._fired: Fired = _nothing
 
@@ -66,9 +68,10 @@ class Steps:
         """
         told = await self._admitted(cached, [(row, event_of(row)) for row in rows if row["kind"] != "unwanted"])
         events = [event for _, event in told if event is not None]
-        outside = Outside(self._flows)
+        outside = Outside(self._sources, cached.loaded.flow.namespace, cached.templates)
         step = await self._advance(cached, events, outside)
-        deeds = Actions(cached, step, outside, self._definitions, serial_id()).deeds
+        places = await places_of(self._sources.files, cached, step)
+        deeds = Actions(cached, step, outside, self._definitions, places, serial_id()).deeds
         deeds.workflows += await self._fired(cached.loaded, cached.state, step.changes)
         record = await self._record(cached, step, deeds, _taken(told, step.taken), server)
         try:
@@ -78,6 +81,7 @@ class Steps:
             raise
         if record.ends is not None:
             cached.status = "done"
+        cached.templates |= outside.templates
         cached.apply(step.changes, sum(run.size for run in record.runs))
 
     async def _advance(self, cached: Cached, events: Sequence[Event], outside: Outside) -> Step:

@@ -17,9 +17,9 @@ from taskrpc.core.ids import derived_id
 from taskrpc.core.rule import SCHEDULER_RULE, SchedulerRule
 from taskrpc.core.timestamps import format_time
 from taskrpc.engine.definitions import Definitions, definition_not_found
-from taskrpc.engine.execution_facts import Outside
+from taskrpc.engine.execution_facts import Outside, Sources
 from taskrpc.engine.execution_starts import Starts
-from taskrpc.engine.flows import Flows, LoadedFlow, flow_name
+from taskrpc.engine.flows import LoadedFlow, flow_name
 from taskrpc.engine.requests import TaskRequest
 from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.store.database import Record
@@ -44,14 +44,13 @@ class FlowTriggers:
     """Prepares executions that nobody asks for. `fired` is told of every step of every execution."""
 
     def __init__(
-        self, store: FlowTriggerStore, flows: Flows, definitions: Definitions, starts: Starts,
-        outside: Callable[[Flow], Outside],
+        self, store: FlowTriggerStore, sources: Sources, definitions: Definitions, starts: Starts
     ) -> None:  # fmt: skip
         self._store = store
-        self._flows = flows
+        self._sources = sources
+        self._flows = sources.flows
         self._definitions = definitions
         self._starts = starts
-        self._outside = outside
         self._known = -1
         self._listeners: list[Listener] = []
 
@@ -121,7 +120,7 @@ class FlowTriggers:
         name, loaded, trigger = listener
         try:
             firing = await self._asking(
-                source.flow, lambda facts: fires(trigger, loaded.flow, source.flow, state, facts)
+                loaded.flow, lambda facts: fires(trigger, loaded.flow, source.flow, state, facts)
             )
             if firing is None or await self._store.is_stopped(name, trigger.id):
                 return []
@@ -166,7 +165,7 @@ class FlowTriggers:
 
     async def _asking(self, flow: Flow, render: Callable[[Facts], Firing | None]) -> Firing | None:
         """What a trigger asks for, once all is known that its expressions speak of."""
-        outside = self._outside(flow)
+        outside = Outside(self._sources, flow.namespace, {})
         while True:
             try:
                 return render(outside.facts)

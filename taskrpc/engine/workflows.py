@@ -76,8 +76,10 @@ class Workflows:
             await self._definitions.reload()
 
     async def cancel(self, workflow_id: str, call_id: str | None) -> Row:
-        """Ends a workflow with everything that it has started, recursively; answers its row when all that is done, that of
-        a flow when its execution has been told."""
+        """Ends a workflow with everything that it has started, recursively; answers its row when all that is done.
+
+        A flow's is answered at once: its execution is told, and ends what it has started.
+        """
         if not is_id(workflow_id):
             raise not_found(workflow_id, "workflow")
         call = Call("cancel", workflow_id, call_id or serial_id(), call_id is not None, kind="workflow")

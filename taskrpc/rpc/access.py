@@ -67,7 +67,13 @@ async def _listed(services: Services, access: Access, params: Any) -> Any:
 
 
 async def _everything(services: Services, access: Access, params: Any) -> Any:
-    raise TaskRpcError("forbidden", f"Key {access.name} is bound to definitions; this call may concern any")
+    check_unbound(access)
+
+
+def check_unbound(access: Access) -> None:
+    """Raises `forbidden` for a key that is bound to definitions: what it asks for may concern any."""
+    if access.definitions is not None:
+        raise TaskRpcError("forbidden", f"Key {access.name} is bound to definitions; this call may concern any")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +89,10 @@ _USERS: Final = frozenset[Role]({"user"})
 _BOTH: Final = frozenset[Role]({"executor", "user"})
 _ADMINS: Final = frozenset[Role]()
 
-# Lists and single resources by GET, and everything over REST.
+# Lists and single resources by GET, everything over REST, and files without a token.
 READING: Final = _USERS
 SUBMITTING: Final = _USERS
+FILES: Final = _USERS
 
 RULES: Final[Mapping[str, Rule]] = {
     "awf.task/poll": Rule(_EXECUTORS, _polled),
@@ -106,6 +113,10 @@ RULES: Final[Mapping[str, Rule]] = {
     "awf.workflow/create-and-execute": Rule(_USERS, _created),
     "awf.workflow/status": Rule(_BOTH, _workflow),
     "awf.workflow/cancel": Rule(_USERS, _workflow),
+    "awf.workflow/kill": Rule(_USERS, _workflow),
+    "awf.workflow/resume": Rule(_USERS, _workflow),
+    "awf.workflow/restart": Rule(_USERS, _workflow),
+    "awf.workflow/replay": Rule(_USERS, _workflow),
     "awf.workflow/result": Rule(_USERS, _workflow),
     "awf.workflow/list": Rule(_USERS, _listed),
     "awf.definition/put": Rule(_ADMINS, _definition),
@@ -128,6 +139,23 @@ RULES: Final[Mapping[str, Rule]] = {
     "awf.subscription/get": Rule(_USERS, _everything),
     "awf.subscription/list": Rule(_USERS, _everything),
     "awf.subscription/delete": Rule(_ADMINS, _everything),
+    # Values are data of flows and programs; files and templates say what flows do, as definitions do.
+    "awf.kv/put": Rule(_USERS, _everything),
+    "awf.kv/get": Rule(_BOTH, _everything),
+    "awf.kv/list": Rule(_BOTH, _everything),
+    "awf.kv/delete": Rule(_USERS, _everything),
+    "awf.secret/put": Rule(_ADMINS, _everything),
+    "awf.secret/get": Rule(_ADMINS, _everything),
+    "awf.secret/list": Rule(_ADMINS, _everything),
+    "awf.secret/delete": Rule(_ADMINS, _everything),
+    "awf.namespace-file/put": Rule(_ADMINS, _everything),
+    "awf.namespace-file/get": Rule(_BOTH, _everything),
+    "awf.namespace-file/list": Rule(_BOTH, _everything),
+    "awf.namespace-file/delete": Rule(_ADMINS, _everything),
+    "awf.template/put": Rule(_ADMINS, _everything),
+    "awf.template/get": Rule(_USERS, _everything),
+    "awf.template/list": Rule(_USERS, _everything),
+    "awf.template/delete": Rule(_ADMINS, _everything),
 }
 
 

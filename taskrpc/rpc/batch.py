@@ -10,6 +10,7 @@ from taskrpc.core.model import Resource
 from taskrpc.errors import TaskRpcError
 from taskrpc.rpc import definitions as _definitions  # noqa: F401  (enters its methods into the table)
 from taskrpc.rpc import flows as _flows  # noqa: F401
+from taskrpc.rpc import namespaces as _namespaces  # noqa: F401
 from taskrpc.rpc import scheduler as _scheduler  # noqa: F401
 from taskrpc.rpc import subscriptions as _subscriptions  # noqa: F401
 from taskrpc.rpc import tasks as _tasks  # noqa: F401
@@ -24,7 +25,7 @@ Answer = Resource | TaskRpcError
 MOST_ANSWERED_BYTES: Final = 32 * 2**20
 MOST_TOGETHER: Final = 100
 # Reading has few connections, and each of these may answer as much as a whole batch may.
-_TOGETHER: Final = {"status": 10, "result": 10, "list": 1, "poll": 10, "long-poll": 10}
+_TOGETHER: Final = {"status": 10, "get": 10, "result": 10, "list": 1, "poll": 10, "long-poll": 10}
 
 
 class Entry(NamedTuple):

@@ -7,9 +7,11 @@ from taskrpc.engine.caller import Caller
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
 from taskrpc.engine.executing import Executing
+from taskrpc.engine.files import Files
 from taskrpc.engine.flow_triggers import FlowTriggers
 from taskrpc.engine.flows import Flows
 from taskrpc.engine.hints import Hints
+from taskrpc.engine.namespaces import Namespaces
 from taskrpc.engine.reading import Reading
 from taskrpc.engine.schedules import Schedules
 from taskrpc.engine.submissions import AsynchronousWorkflows
@@ -36,6 +38,8 @@ class Services:
     subscriptions: Subscriptions
     asynchronous: AsynchronousWorkflows
     executions: Executing
+    namespaces: Namespaces
+    files: Files
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """Executions of flows in the database: read, and changed step by step, each step in one transaction.
 
-A step was worked out without any lock. It takes effect only if the execution is still as it was read; who comes too late
-reads it again.
+A step was worked out without any lock. It takes effect only if the execution is still as it was read; who comes too
+late reads it again.
 """
 
 from collections.abc import Sequence
@@ -55,8 +55,8 @@ class FlowEnding:
 class StepRecord:
     """What a step has worked out for the execution `key`, which was in `version`, its workflow in `status`.
 
-    `server` takes it. `state` is that of the execution where it has changed; `ending` a JSON text of what it ended with; `freed` a slot that
-    others wait for.
+    `server` takes it. `state` is that of the execution where it has changed; `ending` a JSON text of what it ended
+    with; `freed` a slot that others wait for.
     """
 
     key: int

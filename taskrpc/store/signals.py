@@ -102,7 +102,7 @@ def _told(rows: Sequence[Any], *, attended: bool) -> list[str]:
 
 
 def _has_begun(row: Any) -> bool:
-    return row["kind"] == "task" and row["status"] == "in-progress" and row.get("status_before") != "in-progress"
+    return (row["kind"], row["status"]) == ("task", "in-progress") and row.get("status_before") != "in-progress"
 
 
 def _concerned(rows: Sequence[Any]) -> list[str]:

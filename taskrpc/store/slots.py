@@ -11,7 +11,7 @@ from taskrpc.store.statements import SQL
 
 @dataclass(frozen=True, slots=True)
 class Freed:
-    """An execution of the flow `name` needs its slot no longer; `limit` is how many there may be now, None: any number."""
+    """An execution of the flow `name` needs its slot no longer; `limit`: how many there may be, None: any number."""
 
     name: str
     limit: int | None

@@ -13,8 +13,7 @@ from taskrpc.store.statements import SQL
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A task run of an execution as texts, see core/flow/records.py; `fixed` and `outputs` are None where they are as they
-    were."""
+    """A task run of an execution as texts, see core/flow/records.py; `fixed`, `outputs`: None if they are as before."""
 
     n: int
     parent: int
@@ -111,7 +110,7 @@ async def insert_workflows(connection: Connection, workflows: Sequence[NewWorkfl
 async def start_activities(
     connection: Connection, tasks: Sequence[NewTask], workflows: Sequence[NewWorkflow]
 ) -> tuple[list[Record], dict[str, int]]:
-    """Creates what a locked workflow starts, in the caller's transaction: but what is there, or has a label that is taken.
+    """Creates what a locked workflow starts, in the caller's transaction, but what is there or whose label is taken.
 
     Answers the rows and what they mean for their gates, which the caller settles.
     """

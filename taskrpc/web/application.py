@@ -13,15 +13,22 @@ from taskrpc.web.rpc_endpoint import refusal_reply, request_id
 from taskrpc.wire.codecs import JSON
 
 
+def _allowed(error: HTTPException) -> str:
+    """The methods that the paths of an address have; HEAD goes with GET."""
+    methods = (error.headers or {}).get("Allow", "").split(", ")
+    return ", ".join(sorted({*methods} - {"HEAD"}))
+
+
 async def _refuse(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == 405:
-        refusal = TaskRpcError("method-not-allowed", f"{request.method} is not possible here; use GET")
+        allowed = _allowed(error)
+        refusal = TaskRpcError("method-not-allowed", f"{request.method} is not possible here; use {allowed}")
     else:
         refusal = TaskRpcError("not-found", f"There is nothing at {request.url.path[:200]!r}")
     reply = refusal_reply(refusal, JSON)
     headers = {"x-request-id": request_id(dict(request.scope["headers"])).decode("latin-1")}
     if refusal.type == "method-not-allowed":
-        headers["allow"] = "GET"
+        headers["allow"] = allowed
     return Response(reply.body, reply.status, headers, JSON.content_type)
 
 

@@ -1,4 +1,4 @@
-"""What both OpenAPI documents are made of: errors by status, ways to present a key."""
+"""What the OpenAPI documents are made of: errors by status, ways to present a key."""
 
 from collections.abc import Iterable
 from typing import Any, Final

@@ -19,12 +19,14 @@ from taskrpc.web.flow import Flow, Pipeline
 from taskrpc.web.rpc_endpoint import Reply, RpcEndpoint
 
 RPC_PATH: Final = b"/rpc"
+FILES_PATH: Final = "/files/"
 BYTE_SECONDS: Final = 10.0
 REQUEST_SECONDS: Final = 60.0
 KEEP_ALIVE_SECONDS: Final = 75.0
 SWEEP_SECONDS: Final = 1.0
-# Whoever has just connected is about to send; a connection that is closed now takes the request with it.
-FIRST_REQUEST_SECONDS: Final = 0.1
+# Whoever has just connected, or has sent half a head, is about to send; a connection that is closed now takes the
+# request with it.
+HEAD_SECONDS: Final = 0.5
 MOST_HEAD_BYTES: Final = 64 * 1024
 # A client that is cut off while it sends never sees why, and sends the same again: so what follows a refusal is read
 # and forgotten, until nothing comes for a while, up to this much.
@@ -43,7 +45,7 @@ class RpcProtocol(HttpToolsProtocol):
     """
 
     # With these in its dictionary that would be four times as large.
-    __slots__ = ("_began_at", "_bytes", "_bytes_at_begin", "_current", "_heard_at", "_method", "_phase")
+    __slots__ = ("_began_at", "_bytes", "_bytes_at_begin", "_current", "_heard_at", "_method", "_paused_at", "_phase")
 
     endpoint: RpcEndpoint
     transport: Any
@@ -58,6 +60,7 @@ class RpcProtocol(HttpToolsProtocol):
         self.flow = Flow(transport)
         self.pipeline = Pipeline()
         self._current: Exchange | None = None
+        self._paused_at: float | None = None
         self._phase = "head"
         self._bytes = self._bytes_at_begin = 0  # of the head, the body, or what was discarded
         self._method = b""
@@ -72,11 +75,23 @@ class RpcProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """The server stops and closes what nobody uses; a connection that is quite new gets time for a request."""
-        if self.cycle is None and self._phase == "head" and not self._bytes:
-            self.loop.call_later(FIRST_REQUEST_SECONDS, super().shutdown)
+        """The server stops and closes what nobody uses; a connection of which a head is awaited gets time for it.
+
+        In two halves: a process that was held up for long runs its timers before it reads what has come meanwhile.
+        """
+        if self._phase == "head":
+            half = HEAD_SECONDS / 2
+            self.loop.call_later(half, self.loop.call_later, half, super().shutdown)
         else:
             super().shutdown()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._paused_at = self.loop.time()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._paused_at = None
 
     # What is read
 
@@ -93,6 +108,8 @@ class RpcProtocol(HttpToolsProtocol):
         """How much may have come of a head, of a body with its chunks' heads and trailers, or after a refusal."""
         if self._phase == "head":
             return MOST_HEAD_BYTES
+        if self._is_upload():
+            return self._bytes  # the limit of files is watched where they are read
         if self._phase == "body" and isinstance(self.cycle, Exchange):
             return MOST_HEAD_BYTES + _CHUNK_OVERHEAD * max(self.cycle.size, self.cycle.head.length)
         return MOST_DISCARDED
@@ -174,6 +191,8 @@ class RpcProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self._phase == "head":
             return  # of a request that offers another protocol
+        if self._is_upload():
+            self._bytes = 0  # all of them were wanted
         self._phase = "nothing"
         exchange = self.cycle
         if not isinstance(exchange, Exchange):
@@ -258,6 +277,8 @@ class RpcProtocol(HttpToolsProtocol):
         sent_at = self._current.sent_at if self._current is not None else None
         if sent_at is not None and now - sent_at > REQUEST_SECONDS:
             self.transport.abort()  # nobody takes the answer
+        elif self._paused_at is not None and now - self._paused_at > REQUEST_SECONDS:
+            self.transport.abort()  # nor the next piece of a file
         elif self.flow.read_paused:
             pass  # the client waits for us
         elif self._phase == "nothing":
@@ -266,12 +287,19 @@ class RpcProtocol(HttpToolsProtocol):
         elif self._phase == "discarded":
             if silent > QUIET_SECONDS or lasting > REQUEST_SECONDS:
                 self.transport.close()
-        elif silent > BYTE_SECONDS or lasting > REQUEST_SECONDS:
+        elif silent > BYTE_SECONDS or (lasting > REQUEST_SECONDS and not self._is_upload()):
             if self._phase == "body" and isinstance(self.cycle, Exchange):
                 self._phase = "nothing"
                 self._refuse(self.cycle, _too_slow())
             else:
                 self.transport.close()
+
+    def _is_upload(self) -> bool:
+        """Whether the body of a file is under way, which may be as large and take as long as the storage lets it."""
+        cycle = self.cycle
+        if self._phase != "body" or cycle is None or isinstance(cycle, Exchange) or cycle.response_complete:
+            return False
+        return bool(cycle.scope["path"].startswith(FILES_PATH))
 
     def _is_unused(self) -> bool:
         return self._current is None and (self.cycle is None or self.cycle.response_complete)

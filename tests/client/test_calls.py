@@ -188,3 +188,30 @@ async def test_the_key_and_the_path_are_added(proxy: CuttingProxy) -> None:
         await client.list()
     assert proxy.requests[0].startswith(b"POST /rpc HTTP/1.1")
     assert b"x-api-key: secret" in proxy.requests[0].lower()
+
+
+async def test_what_flows_keep_by_namespace_is_put_read_listed_and_deleted(call: EitherClient) -> None:
+    await call("kv_put", "team", "k", {"n": 1}, ttl=60_000)
+    assert (await call("kv_get", "team", "k"))["resource"]["value"] == {"n": 1}
+    assert (await call("kv_list", "team", prefix="k"))["total"] == 1
+    await call("kv_delete", "team", "k")
+    for path, content in (("a.txt", "ä"), ("a.bin", b"\xff")):
+        await call("namespace_file_put", "team", path, content)
+    assert (await call("namespace_file_get", "team", "a.txt"))["resource"]["content"] == "ä"
+    assert (await call("namespace_file_get", "team", "a.bin"))["resource"]["contentBase64"] == "/w=="
+    assert (await call("namespace_file_list", "team"))["total"] == 2
+    await call("namespace_file_delete", "team", "a.bin")
+    tasks = [{"id": "a", "type": "core.log.Log"}]
+    await call("template_put", "team", "t", tasks, description="First")
+    await call("template_put", "team", "t", tasks)
+    assert (await call("template_get", "team", "t", revision=1))["resource"]["description"] == "First"
+    assert [each["revision"] for each in (await call("template_list"))["resources"]] == [2]
+    await call("template_delete", "team", "t")
+    with pytest.raises(TaskRpcError, match="template-not-found"):
+        await call("template_get", "team", "t")
+    with pytest.raises(TaskRpcError, match="not-configured"):
+        await call("secret_put", "team", "s", "open sesame")
+    assert (await call("secret_list", "team"))["resources"] == []
+    for method in ("secret_get", "secret_delete"):
+        with pytest.raises(TaskRpcError, match="secret-not-found"):
+            await call(method, "team", "s")

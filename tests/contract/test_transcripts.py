@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from taskrpc.engine.cipher import new_key
 from tests.conftest import Template
 from tests.contract.replay import Send, replay, sender
 from tests.contract.transcript import FORMS, Form, read
@@ -22,7 +23,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def send(database_template: Template) -> AsyncIterator[Send]:
     """Requests to one server for all transcripts."""
-    async with copy_of(database_template.server_url, database_template.name) as url, running_service(url) as server:
+    async with (
+        copy_of(database_template.server_url, database_template.name) as url,
+        running_service(url, secret_key=new_key()) as server,
+    ):
         yield sender(server.url)
 
 

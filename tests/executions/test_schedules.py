@@ -106,12 +106,12 @@ async def test_a_schedule_is_stopped_by_a_state_until_it_is_changed(rpc: Rpc, se
 async def test_a_tick_that_can_start_nothing_says_why(rpc: Rpc, service: Running, clock: Clock) -> None:
     await clock.move_to("2027-01-31T08:59:30")
     long_ago = {"type": "core.condition.Expression", "expression": "{{ trigger.date | date('yyyy') == '2000' }}"}
-    for number, (expected, fields) in enumerate(
-        {
-            "condition": {"trigger": {"conditions": [long_ago]}},
-            "invalid-params": {"trigger": {}, "inputs": [{"id": "n", "type": "INT"}]},
-        }.items()
-    ):
+    needed = [{"id": "n", "type": "INT"}]
+    cases: list[tuple[str, Any]] = [
+        ("condition", {"trigger": {"conditions": [long_ago]}}),
+        ("invalid-params", {"inputs": needed}),
+    ]
+    for number, (expected, fields) in enumerate(cases):
         await put(rpc, TELL, **fields)
         await move_to(clock, service, f"2027-01-31T09:{number}0:01")
 

@@ -22,7 +22,8 @@ async def test_a_flow_runs(rpc: Rpc) -> None:
     polled = await rpc.call("awf.task/long-poll", taskDefinitions=["company/work"], start=True, timeout=5000)
     (task,) = polled.result["resources"]
     assert task["params"]["of"] == "you"
-    (await rpc.call("awf.task/success", id=task["id"], execId=task["execId"], result={"made": "tea"})).result
+    done = await rpc.call("awf.task/success", id=task["id"], execId=task["execId"], result={"made": "tea"})
+    assert done.result["resource"]["outcome"] == "succeeded"
     ended = (await rpc.call("awf.workflow/result", id=workflow["id"], timeout=5000)).result["resource"]
     assert (ended["status"], ended["outcome"], ended["state"]) == ("done", "succeeded", "SUCCESS"), ended
     assert ended["result"] == {"made": "tea"}

@@ -35,6 +35,10 @@ EXPECTED: Final[dict[str, tuple[set[str], str]]] = {
     "awf.task/list": ({"user"}, "checked"),
     "awf.workflow/create-and-execute": ({"user"}, "checked"),
     "awf.workflow/status": ({"executor", "user"}, "checked"),
+    "awf.workflow/kill": ({"user"}, "checked"),
+    "awf.workflow/resume": ({"user"}, "checked"),
+    "awf.workflow/restart": ({"user"}, "checked"),
+    "awf.workflow/replay": ({"user"}, "checked"),
     "awf.workflow/cancel": ({"user"}, "checked"),
     "awf.workflow/result": ({"user"}, "checked"),
     "awf.workflow/list": ({"user"}, "checked"),
@@ -57,15 +61,39 @@ EXPECTED: Final[dict[str, tuple[set[str], str]]] = {
     "awf.subscription/get": ({"user"}, "never"),
     "awf.subscription/list": ({"user"}, "never"),
     "awf.subscription/delete": (set(), "never"),
+    "awf.kv/put": ({"user"}, "never"),
+    "awf.kv/get": ({"executor", "user"}, "never"),
+    "awf.kv/list": ({"executor", "user"}, "never"),
+    "awf.kv/delete": ({"user"}, "never"),
+    "awf.secret/put": (set(), "never"),
+    "awf.secret/get": (set(), "never"),
+    "awf.secret/list": (set(), "never"),
+    "awf.secret/delete": (set(), "never"),
+    "awf.namespace-file/put": (set(), "never"),
+    "awf.namespace-file/get": ({"executor", "user"}, "never"),
+    "awf.namespace-file/list": ({"executor", "user"}, "never"),
+    "awf.namespace-file/delete": (set(), "never"),
+    "awf.template/put": (set(), "never"),
+    "awf.template/get": ({"user"}, "never"),
+    "awf.template/list": ({"user"}, "never"),
+    "awf.template/delete": (set(), "never"),
 }
 
 
+_OF_NAMESPACES: Final[dict[str, dict[str, Any]]] = {
+    "kv": {"key": "k", "value": 1},
+    "secret": {"key": "k", "value": "s"},
+    "namespace-file": {"path": "f", "content": "x"},
+    "template": {"id": "t", "tasks": [{"id": "t", "type": "test/task"}]},
+}
 _FURTHER: Final[dict[str, dict[str, Any]]] = {"notify": {"notification": "heartbeat"}, "feedback": {"feedback": 1}}
 
 
 def _params(method: str, definition: str) -> dict[str, Any]:
     """Params with which a call is about a definition; what it is about has an id that ends with the definition's."""
     room, _, name = method.removeprefix("awf.").partition("/")
+    if room in _OF_NAMESPACES:
+        return _of_namespace(room, name)
     rule = {"definition": definition}
     match name:
         case "poll" | "long-poll":
@@ -94,6 +122,14 @@ def _params(method: str, definition: str) -> dict[str, Any]:
     if room == "flow":
         return _flow_params(name, definition)
     return {"id": _id(room, definition), **({"timeout": 0} if name == "result" else {})}
+
+
+def _of_namespace(room: str, name: str) -> dict[str, Any]:
+    """Params of a method about what a namespace has: everything to put it, what names it for the others."""
+    params = _OF_NAMESPACES[room]
+    if name != "put":
+        params = {} if name == "list" else dict(list(params.items())[:1])
+    return {"namespace": "test", **params}
 
 
 def _flow_params(name: str, definition: str) -> dict[str, Any]:

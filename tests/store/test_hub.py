@@ -97,11 +97,14 @@ async def test_who_begins_to_wait_is_told_to_look_since_what_happened_just_befor
 async def test_nothing_is_told_where_nobody_else_waits(
     database_url: str, overheard: list[dict[str, Any]], observer: asyncpg.Connection
 ) -> None:
-    async with _hub(database_url, Server("queued")) as here, _hub(database_url, Server()):
+    asking = Server("queued")
+    async with _hub(database_url, asking) as here, _hub(database_url, Server()):
+        await _until(lambda: asking.queued == [None, None])  # the other one has heard, and tells it to look
         here.queued([("task", "a")])
         here.definitions_changed()
         await _until(lambda: any("definitions" in message for message in overheard))
-    assert not any("queued" in message for message in overheard)
+    (definitions,) = [message for message in overheard if "definitions" in message]
+    assert not any("queued" in message for message in overheard if message["from"] == definitions["from"])
 
 
 async def test_hints_are_gathered_so_that_a_burst_costs_few(database_url: str, overheard: list[dict[str, Any]]) -> None:

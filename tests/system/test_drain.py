@@ -6,6 +6,7 @@ import signal
 from typing import Any, Final
 
 from tests.databases import connected
+from tests.services import running_service, until
 from tests.system.conftest import Serve
 from tests.system.postgres import Postgres, commits_held, tables_locked
 from tests.system.waiting import Stopwatch
@@ -52,6 +53,21 @@ async def test_a_server_that_drains_finishes_what_is_under_way(database_url: str
         assert (await creating.receive()).result["resource"]["status"] == "ready"
         assert (await wire.receive()).result["resource"]["outcome"] == "succeeded"
         assert await server.ended() == 0
+
+
+async def test_a_server_that_drains_answers_who_has_just_connected(database_url: str) -> None:
+    async with contextlib.AsyncExitStack() as stack, contextlib.AsyncExitStack() as serving:
+        server = await serving.enter_async_context(running_service(database_url))
+        silent, half, known = [await stack.enter_async_context(connection(server.url)) for _ in range(3)]
+        half.send_raw(b"POST /rpc HTTP/1.1\r\n")
+        await known.call("awf.task/create-and-execute", definition="test/task")  # connections are taken in their order
+        async with asyncio.TaskGroup() as group:
+            group.create_task(serving.aclose())
+            await until(lambda: server.services.dispatcher.is_draining)
+            silent.send("awf.task/status", id="t1")
+            half.send_raw(b"host: test\r\ncontent-length: 0\r\n\r\n")
+            statuses = [(await wire.receive()).status for wire in (silent, half)]
+    assert statuses == [404, 400]
 
 
 async def test_calls_that_do_not_end_keep_no_server_from_ending(database_url: str, serve: Serve) -> None:

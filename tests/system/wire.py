@@ -39,6 +39,10 @@ class Wire:
         head = "POST /rpc HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length:"
         self._writer.write(f"{head} {len(content)}\r\n\r\n".encode() + content)
 
+    def send_raw(self, data: bytes) -> None:
+        """Sends any bytes."""
+        self._writer.write(data)
+
     async def receive(self) -> Reply:
         """The next answer; raises ConnectionError or IncompleteReadError when the connection ends before it."""
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode()

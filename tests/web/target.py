@@ -23,7 +23,9 @@ _STATE: Final = """
         (select md5(string_agg(t::text, '|' order by id)) from taskrpc.task t),
         (select md5(string_agg(d::text, '|' order by rev)) from taskrpc.definition d),
         (select md5(string_agg(g::text, '|' order by key)) from taskrpc.gate g),
-        (select md5(string_agg(l::text, '|' order by task_id, seq)) from taskrpc.log l))
+        (select md5(string_agg(l::text, '|' order by task_id, seq)) from taskrpc.log l),
+        (select count(*) from taskrpc.key_value), (select count(*) from taskrpc.secret),
+        (select count(*) from taskrpc.namespace_file), (select count(*) from taskrpc.template))
 """
 
 

@@ -15,7 +15,7 @@ from taskrpc.engine.results import Results
 from taskrpc.rpc.registry import methods
 from taskrpc.web.rest_path import PREFIX
 from tests.databases import connected
-from tests.services import Rpc
+from tests.services import Rpc, running_service
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 DEADLINE_SECONDS = 240
@@ -78,6 +78,20 @@ async def test_rest_answers_as_its_document_says(service: Running, rpc: Rpc, tmp
     async with connected(database_url) as observer:
         numbers = "select last_value from pg_sequences where schemaname = 'taskrpc' and sequencename = 'log_seq_seq'"
         assert await observer.fetchval(numbers) > 20, "tasks were created, not only refused"
+
+
+async def test_the_document_of_files_has_every_call(service: Running) -> None:
+    document = await _document(service, "files")
+    (path,) = document["paths"].items()
+    assert (path[0], set(path[1]) - {"parameters"}) == ("/files/{path}", {"put", "get", "head"})
+
+
+async def test_files_are_answered_as_their_document_says(database_url: str, tmp_path: Path) -> None:
+    storage = tmp_path / "storage"
+    async with running_service(database_url, storage=str(storage), max_file=2**20) as server:
+        await _fuzz(f"{server.url}/openapi/files.json", tmp_path, "--max-examples", "60")
+    stored = sum(1 for path in (storage / "files").rglob("*") if path.is_file())
+    assert stored > 5, "files were stored, not only refused"
 
 
 async def test_rpc_answers_as_its_document_says(

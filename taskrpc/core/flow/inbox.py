@@ -43,7 +43,7 @@ def label_of(task: str, run: int, attempt: int, iteration: int | None = None) ->
     return f"{task[:_LONGEST_NAME]}/{run}/{attempt}{turn}"
 
 
-def _subject(label: str | None) -> dict[str, int] | None:
+def _subject(label: str | None) -> dict[str, Any] | None:
     """The run and the attempt that a label names, perhaps an iteration; None for what was started for no run."""
     if label is None:
         return None
@@ -54,7 +54,7 @@ def _subject(label: str | None) -> dict[str, int] | None:
 def event_of(row: Row) -> Event | None:
     """The event of a row of the inbox, joined with what it is about; None for what is nothing to the execution.
 
-    Columns: `kind`, `at`, `body`; of what it is about `label`, `outcome`, `outcome_reason`, `result`, `error`, and of an
+    Columns: `kind`, `at`, `body`; of what it is about `label`, `outcome`, `outcome_reason`, `result`, `error`, of an
     execution `ending`.
     """
     return _READ[row["kind"]](row, microseconds(row["at"]))

@@ -42,8 +42,8 @@ where bytes_before < $3 order by seq;
 
 -- name: advance_execution
 -- Takes the step of an execution, if its version is still $2, its workflow's status still $3, and nobody else holds that:
--- its head, its runs, its events, its timers, its log. No row where that is not so. $1 key, $4 the server, $5 head, $6 what it ended
--- with (or null), $7 numbers of runs that are gone;
+-- its head, its runs, its events, its timers, its log. No row where that is not so. $1 key, $4 the server, $5 head, $6 what
+-- it ended with (or null), $7 numbers of runs that are gone;
 -- runs: $8 numbers, $9 parents, $10 bodies, $11 fixed, $12 outputs (both null where they are as they were);
 -- $13 numbers of events that were taken; new events: $14 kinds, $15 subjects, $16 bodies;
 -- $17 runs whose timers are over; timers: $18 runs, $19 kinds, $20 tags, $21 times (microseconds);
@@ -89,7 +89,7 @@ update taskrpc.task set state = $2, version = version + 1, updated_at = taskrpc.
 
 -- name: end_execution
 -- Ends the workflow of an execution, which is locked. $1 id, $2 state, $3 outcome, $4 result, $5 error, $6 reason.
--- Workflow edges: created -flow-ended-> done, in-progress -flow-ended-> done.
+-- Workflow edges: in-progress -flow-ended-> done.
 with fit as materialized (
     select t.id, t.status, case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention
     from taskrpc.task t join taskrpc.definition d on d.rev = t.rev
@@ -168,3 +168,64 @@ with doomed as materialized (
     where not exists (select from taskrpc.execution_run r where r.execution = g.execution)
 )
 select count(*)::int as number from doomed;
+
+-- name: size_of_runs
+-- How many runs an execution has, and how long their texts are. $1 its id.
+select count(*)::int as number,
+    coalesce(sum(octet_length(r.body::text) + coalesce(octet_length(r.outputs::text), 0)), 0)::bigint as bytes
+from taskrpc.execution e join taskrpc.execution_run r on r.execution = e.key where e.id = $1;
+
+-- name: shown_runs
+-- The runs of an execution with what people see of them. $1 its id.
+select r.n, r.parent, r.body, r.outputs
+from taskrpc.execution e join taskrpc.execution_run r on r.execution = e.key where e.id = $1 order by r.n;
+
+-- name: errors_of_runs
+-- What went wrong in an execution, from its log, the oldest first. $1 its id, $2 most rows.
+select l.params from taskrpc.log l
+where l.task_id = $1 and l.action = 'awf.workflow/log' and l.params ->> 'level' = 'ERROR' order by l.seq limit $2;
+
+-- name: resume_execution
+-- Has an execution told that a run of it goes on, once per call. $1 id, $2 what the event says, $3 id of the call.
+with changed as (
+    update taskrpc.task t set call = 'resume', call_id = $3, call_at = taskrpc.now(), call_version = t.version + 1,
+        version = t.version + 1, updated_at = taskrpc.now()
+    from (
+        select id from taskrpc.task
+        where id = $1 and status = 'in-progress' and state = 'PAUSED' and (call, call_id) is distinct from ('resume', $3)
+        for update skip locked
+    ) fit
+    where t.id = fit.id
+    returning t.*
+), told as (
+    insert into taskrpc.event (workflow_id, kind, subject, at, body)
+    select id, 'resumed', id, taskrpc.now(), $2::text::json from changed
+)
+select * from changed;
+
+-- name: restart_execution
+-- Begins a new generation of an execution's workflow, if it is done, and has the execution told. $1 id, $2 version of the
+-- execution that was looked at, $3 id of the call. Workflow edges: done -restart-> in-progress.
+with changed as (
+    update taskrpc.task t set
+        status = 'in-progress', outcome = null, outcome_reason = null, result = null, error = null, expire_at = null,
+        bytes = coalesce(octet_length(t.params::text), 0),
+        call = 'restart', call_id = $3, call_at = taskrpc.now(), call_version = t.version + 1,
+        version = t.version + 1, updated_at = taskrpc.now()
+    from (
+        select w.id, w.status from taskrpc.task w join taskrpc.execution e on e.id = w.id
+        where w.id = $1 and (w.status = 'done' or w.state = 'PAUSED') and e.version = $2
+            and (w.call, w.call_id) is distinct from ('restart', $3)
+        for update of w, e skip locked
+    ) fit
+    where t.id = fit.id
+    returning fit.status as status_before, t.*
+), cleared as (
+    update taskrpc.execution e set ending = null, version = e.version + 1 from changed c where e.id = c.id
+), told as (
+    insert into taskrpc.event (workflow_id, kind, subject, at) select id, 'restarted', id, taskrpc.now() from changed
+), logged as (
+    insert into taskrpc.log (task_id, kind, at, action, status_before, status_after)
+    select id, kind, updated_at, 'awf.workflow/restart', status_before, status from changed
+)
+select * from changed;

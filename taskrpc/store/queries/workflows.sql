@@ -16,7 +16,7 @@ with x as materialized (
     ) as x(id, name, rev, label, requester, parent_id, rank, execute_at, call_id, params, bytes, submission, callback, head,
         flow_part)
 ), first as materialized (
-    select jsonb_object($1::text[], $2::text[]) as decisions
+    select jsonb_object($1::text[], $2::text[]) as decisions, jsonb_object($1::text[], $15::text[]) as heads
 ), created as (
     insert into taskrpc.task (
         id, kind, name, rev, label, requester, parent_id, open_in, rank, execute_at, create_id, params, bytes, status,
@@ -37,7 +37,7 @@ with x as materialized (
     returning *
 ), executions as (
     insert into taskrpc.execution (id, head)
-    select w.id, x.head::json from created w join x on x.id = w.id where x.head is not null order by w.id
+    select w.id, (first.heads ->> w.id)::json from created w, first where w.state is not null order by w.id
 ), begun as (
     insert into taskrpc.event (workflow_id, kind, subject, at)
     select id, 'workflow-init', id, created_at from created where state is not null and status = 'in-progress' order by id

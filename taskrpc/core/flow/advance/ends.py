@@ -1,10 +1,10 @@
 """How runs end, are tried again, and how the execution ends."""
 
-import hashlib
 from typing import Any, Final
 
 from taskrpc.core.flow.advance.context import rendering
 from taskrpc.core.flow.advance.events import End, EndTask, Finish, SetTimer, StartAgain
+from taskrpc.core.flow.advance.retries import delay_of, retry_for
 from taskrpc.core.flow.advance.state import ROOT, SEVERITY, Attempt, Block, Run
 from taskrpc.core.flow.advance.work import Work
 from taskrpc.core.flow.expressions.errors import ExpressionError
@@ -46,11 +46,11 @@ def leaf_ended(work: Work, run: Run, state: str, outputs: dict[str, Any] | None)
     close_attempt(run, state, work.now)
     task = work.task(run)
     if state == "FAILED":
-        retry, inherited = _retry_for(work, run, task)
+        retry, inherited = retry_for(work, run, task)
         if retry is not None and _try_again(work, run, retry, inherited):
             return
     elif state == "SUCCESS" and len(run.attempts) > 1:
-        retry, _ = _retry_for(work, run, task)
+        retry, _ = retry_for(work, run, task)
         state = "WARNING" if retry is not None and retry.warning else state
     end(work, run, allowed(task, state))
 
@@ -120,23 +120,10 @@ def _count(work: Work, parent: Run, block: Block, run: Run) -> None:
 # -- trying again --------------------
 
 
-def _retry_for(work: Work, run: Run, task: Task) -> tuple[Retry | None, bool]:
-    """The retry that holds for a leaf, and whether it is that of something around it."""
-    if task.retry is not None:
-        return task.retry, False
-    parent = run.parent
-    while parent > ROOT:
-        above = work.run(parent)
-        if (retry := work.task(above).retry) is not None:
-            return retry, True
-        parent = above.parent
-    return work.flow.retry, True
-
-
 def _try_again(work: Work, run: Run, retry: Retry, inherited: bool) -> bool:
     again = retry.behavior == "CREATE_NEW_EXECUTION"
     tries = work.head.tries if again else len(run.attempts)
-    delay = _delay(retry, tries, f"{work.head.id}/{run.n}")
+    delay = delay_of(retry, tries, f"{work.head.id}/{run.n}")
     if retry.max_attempts is not None and tries >= retry.max_attempts:
         return False
     if retry.max_duration is not None and work.now + delay > run.attempts[0].started + retry.max_duration:
@@ -154,16 +141,6 @@ def _try_again(work: Work, run: Run, retry: Retry, inherited: bool) -> bool:
         work.block(parent).retrying += 1
         work.visit(parent.n)
     return True
-
-
-def _delay(retry: Retry, tries: int, seed: str) -> int:
-    """Microseconds until the next try. What is random is the same whenever it is asked for."""
-    if retry.type == "exponential":
-        return min(round(retry.interval * retry.factor ** min(tries - 1, 60)), retry.max_interval)
-    if retry.type == "random":
-        drawn = int.from_bytes(hashlib.sha256(f"{seed}/{tries}".encode()).digest()[:8], "big")
-        return retry.interval + drawn % (max(retry.max_interval - retry.interval, 0) + 1)
-    return retry.interval
 
 
 def retry_fired(work: Work, run: Run) -> None:

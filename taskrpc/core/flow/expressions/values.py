@@ -93,6 +93,13 @@ def text_of(value: object) -> str:
     return json_text(value)
 
 
+def only_text(value: object, what: str) -> str:
+    """A value that is text; raises ExpressionError for others."""
+    if not isinstance(value, str):
+        raise ExpressionError(f"{what} needs text, not {shown(value)}")
+    return value
+
+
 def number_of(value: object, what: str) -> int | float:
     """The value, if it is a number; raises ExpressionError."""
     if isinstance(value, bool) or not isinstance(value, int | float):

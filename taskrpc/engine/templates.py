@@ -1,0 +1,57 @@
+"""Templates: lists of tasks that flows of any namespace take in. Every change is a revision, which stays."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from taskrpc.core.entries import template_resource
+from taskrpc.core.model import Resource
+from taskrpc.errors import TaskRpcError, invalid_params
+from taskrpc.store.database import Database, Record
+from taskrpc.store.entries import Entries, Page
+
+LARGEST_TEMPLATE: Final = 256 * 1024
+
+
+def _resource(row: Record) -> Resource:
+    return template_resource(row, orjson.loads(row["spec"]))
+
+
+class Templates:
+    """The templates of all namespaces."""
+
+    def __init__(self, database: Database) -> None:
+        self._entries = Entries(database, "template")
+
+    async def put(self, namespace: str, id: str, spec: Mapping[str, Any]) -> Resource:
+        """Adds a revision, or none if the newest says the same; answers the newest."""
+        text = orjson.dumps(spec)
+        if len(text) > LARGEST_TEMPLATE:
+            raise invalid_params("tasks", f"a template has at most {LARGEST_TEMPLATE} bytes, not {len(text)}")
+        while not (rows := await self._entries.put(namespace, id, text.decode())):
+            pass  # somebody added a revision at the same moment: look at that one
+        return _resource(rows[0])
+
+    async def get(self, namespace: str, id: str, revision: int | None = None) -> Resource:
+        """A template as it is now, or in one revision, also if it was deleted since; raises `template-not-found`."""
+        return _resource(await self._entries.get(namespace, id, revision))
+
+    async def page(self, page: Page) -> tuple[list[Resource], int]:
+        """Templates without their tasks, and how many there are."""
+        rows, total = await self._entries.page(page)
+        return [template_resource(row, _described(row)) for row in rows], total
+
+    async def delete(self, namespace: str, id: str) -> None:
+        """Deletes a template; its revisions stay for executions that have them. Raises `template-not-found`."""
+        while True:
+            try:
+                return await self._entries.delete(namespace, id)
+            except TaskRpcError as refusal:
+                if refusal.type != "template-not-found":
+                    raise
+            await self._entries.get(namespace, id, None)  # there is one: somebody added a revision at the same moment
+
+
+def _described(row: Record) -> Resource:
+    return {} if row["description"] is None else {"description": row["description"]}

@@ -1,0 +1,185 @@
+"""`PUT` and `GET /files/{path}`: contents stream between the client and the storage, in bounded memory."""
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from email.utils import format_datetime
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from taskrpc.core.file_uri import uri_of
+from taskrpc.core.grant import presented_token
+from taskrpc.engine.files import Files, checked, too_large
+from taskrpc.engine.keys import Keys
+from taskrpc.errors import TaskRpcError, invalid_params
+from taskrpc.rpc.access import FILES, check_unbound
+from taskrpc.rpc.defects import defect
+from taskrpc.storage.storage import OpenFile
+from taskrpc.web.protocol import FILES_PATH
+from taskrpc.web.rpc_endpoint import refusal_reply, request_id
+from taskrpc.wire.codecs import JSON
+
+log = logging.getLogger(__name__)
+
+_RANGE: Final = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))", re.ASCII)
+
+
+class FileRoutes:
+    """The routes of one server."""
+
+    def __init__(self, files: Files, keys: Keys) -> None:
+        self._files = files
+        self._keys = keys
+
+    def routes(self) -> list[Route]:
+        """Reading and writing."""
+        return [Route(f"{FILES_PATH}{{path:path}}", _answering(self._answer), methods=["GET", "HEAD", "PUT"])]
+
+    async def _answer(self, request: Request) -> Response:
+        return await (self._put(request) if request.method == "PUT" else self._get(request))
+
+    async def _path(self, request: Request, *, write: bool) -> str:
+        """The path that this request is allowed to use."""
+        headers = dict(request.scope["headers"])
+        token = presented_token(headers)
+        if token is None:
+            self._check_key(headers)
+        elif b"x-api-key" in headers:
+            self._keys.access(headers)  # the token tells which files; a key that comes along has to be good as well
+        path: str = request.path_params["path"]
+        if "\ufffd" in path:
+            raise invalid_params("path", "it has to be UTF-8, percent-encoded")
+        checked(path)
+        if token is not None:
+            await self._files.tokens.check(token, path, write=write)
+        return path
+
+    def _check_key(self, headers: Mapping[bytes, bytes]) -> None:
+        access = self._keys.access(headers)
+        if access is not None:
+            access.check_role(FILES, "a request for files without a token")
+            check_unbound(access)
+
+    async def _put(self, request: Request) -> Response:
+        path = await self._path(request, write=True)
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            raise TaskRpcError("unsupported-media-type", "Encodings of the body are not undone; send it as it is")
+        length = request.headers.get("content-length", "0")
+        if int(length) > self._files.largest:
+            raise too_large(self._files.largest)
+        size = await self._files.write(path, _body(request))
+        resource = {"resourceType": "AidboxFile", "uri": uri_of(path), "path": path, "size": size}
+        return Response(JSON.encode(resource), 201, media_type=JSON.content_type)
+
+    async def _get(self, request: Request) -> Response:
+        file = await self._files.open(await self._path(request, write=False))
+        try:
+            return _FileResponse(file, request.headers)
+        except BaseException:
+            await file.close()
+            raise
+
+
+class _FileResponse(Response):
+    """The content of a file, or the range of it that was asked for. It closes the file.
+
+    Starlette's streaming response would cancel a read that a thread is at, again and again, until it is done.
+    """
+
+    def __init__(self, file: OpenFile, asked: Headers) -> None:
+        start, length = 0, file.size
+        headers = {
+            "accept-ranges": "bytes",
+            "last-modified": format_datetime(file.modified, usegmt=True),
+            # Whatever a file says of itself, no browser is to take it for a page of this server.
+            "x-content-type-options": "nosniff",
+            "content-disposition": "attachment",
+        }
+        status = 200
+        wanted = None if "if-range" in asked else _RANGE.fullmatch(asked.get("range", "").strip())
+        if wanted is not None:
+            start, length = _range(wanted, file.size)
+            headers["content-range"] = f"bytes {start}-{start + length - 1}/{file.size}"
+            status = 206
+        headers["content-length"] = str(length)
+        super().__init__(None, status, headers, "application/octet-stream")
+        self._file = file
+        self._pieces = file.pieces(start, length)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            if scope["method"] != "HEAD":
+                await self._stream(receive, send)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            await self._file.close()
+
+    async def _stream(self, receive: Receive, send: Send) -> None:
+        """Sends the content, until there is no more or the client has hung up."""
+        gone = asyncio.ensure_future(_hung_up(receive))
+        try:
+            async for piece in self._pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                if gone.done():
+                    return
+        finally:
+            gone.cancel()
+            await asyncio.wait([gone])
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _range(wanted: re.Match[str], size: int) -> tuple[int, int]:
+    """Where the range begins and how long it is; raises `range-not-satisfiable` if there is nothing of it."""
+    first, last, suffix = wanted.groups()
+    if suffix is not None:
+        start, end = max(size - int(suffix), 0), size
+    else:
+        start, end = int(first), min(int(last) + 1 if last else size, size)
+    if start >= end:
+        raise TaskRpcError("range-not-satisfiable", f"The file has {size} bytes", {"size": size})
+    return start, end - start
+
+
+async def _body(request: Request) -> AsyncIterator[bytes]:
+    try:
+        async for piece in request.stream():
+            yield piece
+    except ClientDisconnect:
+        raise TaskRpcError("request-timeout", "The body did not come as a whole; nothing was stored") from None
+
+
+def _answering(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """A handler for Starlette: the answer, or the error as JSON."""
+
+    async def handle(request: Request) -> Response:
+        headers = {"x-request-id": request_id(dict(request.scope["headers"])).decode("latin-1")}
+        try:
+            response = await answer(request)
+            response.headers.update(headers)
+            return response
+        except asyncio.CancelledError:  # of the request's own task, when the server stops and waits no longer
+            error = TaskRpcError("unavailable", "This server stops; nothing was done, try again", {"retryAfter": 1})
+        except TaskRpcError as refusal:
+            error = refusal
+        except Exception:
+            error = defect(f"{request.method} of a file")
+        if error.type == "unavailable":
+            log.warning("%s %s: %s", request.method, request.url.path[:200], error.message)
+        reply = refusal_reply(error, JSON)
+        headers |= {name.decode(): value.decode() for name, value in reply.headers}
+        if error.type == "range-not-satisfiable":
+            headers["content-range"] = f"bytes */{(error.data or {})['size']}"
+        return Response(reply.body, reply.status, headers, JSON.content_type)
+
+    return handle
