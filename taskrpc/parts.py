@@ -17,6 +17,7 @@ from taskrpc.engine.execution_starts import Starts
 from taskrpc.engine.file_tokens import FileTokens
 from taskrpc.engine.files import Files
 from taskrpc.engine.flow_sources import FlowReader
+from taskrpc.engine.flow_triggers import FlowTriggers
 from taskrpc.engine.flows import Flows
 from taskrpc.engine.hints import Hints
 from taskrpc.engine.keys import Keys
@@ -42,6 +43,7 @@ from taskrpc.store.batcher import Spawn
 from taskrpc.store.claims import Claims
 from taskrpc.store.database import Database
 from taskrpc.store.definitions import DefinitionStore
+from taskrpc.store.flow_triggers import FlowTriggerStore
 from taskrpc.store.flows import FlowStore
 from taskrpc.store.hub import Hub
 from taskrpc.store.inboxes import Inboxes
@@ -144,7 +146,9 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     hints = Hints(dispatcher, results, definitions, keys)
     activities = Activities(definitions, starts)
     reading, submissions = Reading(database), Submissions(database, signals)
-    schedules = Schedules(database, activities, signals)
+    triggers = FlowTriggers(FlowTriggerStore(database), outside, definitions, starts)
+    executions.steps.on_state(triggers.fired)
+    schedules = Schedules(database, activities, triggers, signals)
     subscriptions = Subscriptions(database, spawn, activities, signals)
     asynchronous = AsynchronousWorkflows(submissions, definitions, tasks, workflows, reading)
     services = Services(
@@ -157,6 +161,7 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
         signals,
         hints,
         schedules,
+        triggers,
         subscriptions,
         asynchronous,
         executions,

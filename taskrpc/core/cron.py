@@ -26,6 +26,7 @@ _NICKNAMES: Final[Mapping[str, str]] = {
 # Which of the ticks fire that nobody was there for, or that waited.
 Missed = Literal["all", "last", "none"]
 PROMPT_SECONDS: Final = 60
+_FIRST_MOMENT: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SOME_MOMENT: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _INSTANT: Final = timedelta(microseconds=1)
 
@@ -44,6 +45,11 @@ class Schedule:
             if at > after:  # an hour that comes twice leads cronsim back into its first time
                 return at
         return None
+
+    def previous_tick(self, before: datetime) -> datetime | None:
+        """The last tick before a moment; None when there was none since 1970."""
+        newest = self.last_tick(_FIRST_MOMENT, before - _INSTANT)
+        return None if newest == _FIRST_MOMENT else newest
 
     def last_tick(self, tick: datetime, until: datetime) -> datetime:
         """The last tick from a tick on that is not after a moment; that tick itself if the moment is before it."""

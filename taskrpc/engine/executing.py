@@ -25,9 +25,10 @@ _OVER: Final = frozenset({"task-has-been-done", "workflow-has-been-done", "task-
 
 @dataclass(frozen=True, slots=True)
 class Executing:
-    """The loop, and the calls about executions."""
+    """The loop, its steps, and the calls about executions."""
 
     loop: FlowLoop
+    steps: Steps
     commands: ExecutionCommands
 
 
@@ -47,4 +48,4 @@ def executing(
     store = ExecutionStore(database, signals)
     steps = Steps(store, Slots(database), sources, definitions)
     loop = FlowLoop(store, steps, Chores(store, sources.files), cancel, spawn)
-    return Executing(loop, ExecutionCommands(database, signals, steps, starts))
+    return Executing(loop, steps, ExecutionCommands(database, signals, steps, starts))

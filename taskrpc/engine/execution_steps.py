@@ -1,12 +1,12 @@
 """The steps of executions: what has happened is worked off, without any lock, and then stored if nobody was faster."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from taskrpc.core.flow.advance.events import Event, Started
 from taskrpc.core.flow.advance.facts import MissingFactError
-from taskrpc.core.flow.advance.state import TERMINATED, Run, State, root_run
+from taskrpc.core.flow.advance.state import TERMINATED, Changes, Run, State, root_run
 from taskrpc.core.flow.advance.step import BUDGET, Step, advance
 from taskrpc.core.flow.inbox import event_of
 from taskrpc.core.flow.records import document_text, head_text, read_head, read_run, run_text
@@ -18,10 +18,13 @@ from taskrpc.engine.execution_cache import Cached, weight
 from taskrpc.engine.execution_facts import Outside, Sources
 from taskrpc.engine.execution_files import places_of
 from taskrpc.engine.execution_starts import FAILED_CHECK
-from taskrpc.engine.flows import flow_name
+from taskrpc.engine.flows import LoadedFlow, flow_name
 from taskrpc.store.executions import ExecutionStore, OutdatedDefinitionError, StepRecord, Told
 from taskrpc.store.slots import Freed, Slots
-from taskrpc.store.workflows import RunRecord
+from taskrpc.store.workflows import NewWorkflow, RunRecord
+
+# What a step of an execution starts elsewhere: the execution as it was, and what the step changes.
+Fired = Callable[[LoadedFlow, State, Changes], Awaitable[Sequence[NewWorkflow]]]
 
 # Outputs that are longer stay in the database; a step that needs them asks for them.
 LONGEST_OUTPUTS: Final = 2**30
@@ -38,6 +41,11 @@ class Steps:
         self._sources = sources
         self._flows = sources.flows
         self._definitions = definitions
+        self._fired: Fired = _nothing
+
+    def on_state(self, fired: Fired) -> None:
+        """Has `fired` asked before each step is stored which executions of other flows it starts."""
+        self._fired = fired
 
     async def load(self, execution_id: str) -> Cached | None:
         """An execution as it is in the database; None where there is none."""
@@ -64,6 +72,7 @@ class Steps:
         step = await self._advance(cached, events, outside)
         places = await places_of(self._sources.files, cached, step)
         deeds = Actions(cached, step, outside, self._definitions, places, serial_id()).deeds
+        deeds.workflows += await self._fired(cached.loaded, cached.state, step.changes)
         record = await self._record(cached, step, deeds, _taken(told, step.taken), server)
         try:
             await self._store.take_step(record)
@@ -146,6 +155,10 @@ class Steps:
             ends=deeds.ends,
             freed=await self._freed(cached, deeds),
         )
+
+
+async def _nothing(source: LoadedFlow, state: State, changes: Changes) -> Sequence[NewWorkflow]:
+    return []
 
 
 def _name(cached: Cached) -> str:

@@ -1,5 +1,7 @@
 """Use cases of workflows: they are created, waited for and canceled; what is in between are decisions."""
 
+from collections.abc import Awaitable, Callable
+
 from taskrpc.core.ids import is_id, serial_id, uuid7
 from taskrpc.core.lifecycle import Call, not_found
 from taskrpc.core.model import Row
@@ -49,11 +51,19 @@ class Workflows:
         """The row of the new workflow; its first decision can be polled. Raises `workflow-already-exists`, …"""
         call_id, request = serial_id(), request._replace(id=request.id or uuid7())
         submitted = request.submission is not None
+
+        async def prepare() -> NewWorkflow:
+            definition = self._definitions.of_workflow(request.definition, submitted=submitted)
+            return await self._starts.workflow(request, definition, call_id)
+
+        return await self.begin(prepare)
+
+    async def begin(self, prepare: Callable[[], Awaitable[NewWorkflow]]) -> Row:
+        """The row of the new workflow that `prepare` makes, once more where definitions have changed."""
         while True:
             known = self._definitions.newest
             try:
-                definition = self._definitions.of_workflow(request.definition, submitted=submitted)
-                workflow = await self._starts.workflow(request, definition, call_id)
+                workflow = await prepare()
             except TaskRpcError:
                 if not await self._definitions.changed_since(known):
                     raise

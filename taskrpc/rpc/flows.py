@@ -13,6 +13,7 @@ async def put(services: Services, context: Context, params: p.PutFlow) -> Resour
     mistakes is refused with all of them."""
     resource = await services.flows.put(params.document, params.source)
     services.hints.put_definitions()
+    services.schedules.scheduler.poke()
     return {"resource": resource}
 
 

@@ -8,6 +8,7 @@ from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
 from taskrpc.engine.executing import Executing
 from taskrpc.engine.files import Files
+from taskrpc.engine.flow_triggers import FlowTriggers
 from taskrpc.engine.flows import Flows
 from taskrpc.engine.hints import Hints
 from taskrpc.engine.namespaces import Namespaces
@@ -33,6 +34,7 @@ class Services:
     signals: Signals
     hints: Hints
     schedules: Schedules
+    triggers: FlowTriggers
     subscriptions: Subscriptions
     asynchronous: AsynchronousWorkflows
     executions: Executing

@@ -1,6 +1,8 @@
 """Schedule triggers, as rules of the scheduler."""
 
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from taskrpc.core.flow.durations import SECOND, parse_duration
 from taskrpc.core.flow.model import Trigger
@@ -26,6 +28,16 @@ def rule_of(flow_name: str, trigger: Trigger) -> tuple[SchedulerRule, dict[str, 
     }
     rule = parse_rule(SchedulerRule, fields)
     return rule, rule.as_kept(fields)
+
+
+def variables(rule: SchedulerRule, tick: datetime) -> dict[str, str]:
+    """What `trigger` means in an execution that a tick starts: its `date`, and those of the ticks around it."""
+    around = {"date": tick, "next": rule.ticks.next_tick(tick), "previous": rule.ticks.previous_tick(tick)}
+    return {name: _shown(at, rule.ticks.zone) for name, at in around.items() if at is not None}
+
+
+def _shown(at: datetime, zone: ZoneInfo) -> str:
+    return at.astimezone(zone).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _deadline(delay: str | None) -> int:

@@ -46,3 +46,28 @@ select $1, x.id, x.type, x.spec::json from unnest($2::text[], $3::text[], $4::te
 on conflict (flow, id) do update set type = excluded.type, spec = excluded.spec,
     stopped_at = case when t.spec::text = excluded.spec::text then t.stopped_at end
 returning id, stopped_at is not null as stopped;
+
+-- name: flow_listeners
+-- Triggers that listen to other flows. Without parameters.
+select flow, id from taskrpc.flow_trigger where type = 'Flow' and stopped_at is null order by flow, id;
+
+-- name: webhooks_of_flow
+-- The addresses of a flow that can be called. $1 flow.
+select id from taskrpc.flow_trigger where flow = $1 and type = 'Webhook' and stopped_at is null order by id;
+
+-- name: is_trigger_stopped
+-- Whether a trigger of a flow starts nothing any more. $1 flow, $2 id.
+select stopped_at is not null as stopped from taskrpc.flow_trigger where flow = $1 and id = $2;
+
+-- name: stop_trigger
+-- Has a trigger start nothing any more, until it is changed; its rule has no next tick then. $1 flow, $2 id, $3 why.
+with stopped as (
+    update taskrpc.flow_trigger set stopped_at = taskrpc.now() where flow = $1 and id = $2 and stopped_at is null
+)
+update taskrpc.scheduler_rule set next_at = null, skipped = json_build_object(
+    'tick', taskrpc.rfc3339(next_at), 'type', 'stopped', 'message', $3::text)
+where flow = $1 and trigger = $2 and next_at is not null;
+
+-- name: requester
+-- Who asked for a task or workflow. $1 id.
+select requester from taskrpc.task where id = $1;
