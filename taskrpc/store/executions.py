@@ -114,9 +114,10 @@ class ExecutionStore:
         """Its runs in the order of their numbers; longer outputs are left out, `size` says how long they are."""
         return await self._database.fetch("execution_runs", key, longest_outputs)
 
-    async def outputs(self, key: int, numbers: Sequence[int]) -> dict[int, str | None]:
-        """The outputs of some runs, as JSON texts."""
-        return {row["n"]: row["outputs"] for row in await self._database.fetch("execution_outputs", key, numbers)}
+    async def outputs(self, execution_id: str, n: int) -> str | None:
+        """The outputs of a run, as JSON text; None where there are none."""
+        rows = await self._database.fetch("execution_outputs", execution_id, n)
+        return rows[0]["outputs"] if rows else None
 
     async def server(self, execution_id: str) -> str | None:
         """Which server has taken the last step of an execution."""

@@ -26,8 +26,9 @@ from taskrpc.execution e,
 where e.id = $1;
 
 -- name: execution_outputs
--- The outputs of some runs. $1 the execution's key, $2 numbers.
-select r.n, r.outputs from unnest($2::int[]) as x(n) join taskrpc.execution_run r on r.execution = $1 and r.n = x.n;
+-- The outputs of a run. $1 the execution's id, $2 its number.
+select r.outputs from taskrpc.execution e join taskrpc.execution_run r on r.execution = e.key
+where e.id = $1 and r.n = $2;
 
 -- name: execution_inbox
 -- The first events of an execution, with what they are about. $1 id, $2 most events, $3 most bytes of results.
