@@ -66,7 +66,7 @@ alter table taskrpc.event
     add column body json,
     drop constraint event_kind_check,
     add constraint event_kind_check check (kind in (
-        'workflow-init', 'task-begun', 'task-completed', 'workflow-completed', 'decision-failed', 'ended',
+        'workflow-init', 'task-begun', 'task-lost', 'task-completed', 'workflow-completed', 'decision-failed', 'ended',
         'admitted', 'done-here', 'chore', 'timer', 'resumed', 'restarted', 'continue', 'unwanted'));
 
 -- Microseconds since 1970 as a time.

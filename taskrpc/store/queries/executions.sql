@@ -114,9 +114,11 @@ with fit as materialized (
 select * from changed;
 
 -- name: leave_unwanted
--- Notes what an execution has open when it ends, as events of its own. $1 id.
+-- Notes what of an execution is open and not wanted any more, as events of its own. $1 id, $2 of which definitions
+-- (null: of any).
 insert into taskrpc.event (workflow_id, kind, subject, at)
-select $1, 'unwanted', t.id, taskrpc.now() from taskrpc.task t where t.open_in = $1 order by t.id;
+select $1, 'unwanted', t.id, taskrpc.now() from taskrpc.task t
+where t.open_in = $1 and ($2::text[] is null or t.name = any($2)) order by t.id;
 
 -- name: execution_endings
 -- What executions have ended with. $1 ids.
