@@ -150,7 +150,7 @@ async def test_what_is_under_way_when_a_flow_ends_is_canceled(flows: Flows) -> N
 
     async def work_is_canceled() -> bool:
         (task,) = (await flows.call("awf.task/list", filter={"includeDefinitions": ["company/work"]}))["resources"]
-        return task.get("outcome") == "canceled"
+        return bool(task.get("outcome") == "canceled")
 
     await until(work_is_canceled)
 

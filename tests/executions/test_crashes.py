@@ -107,7 +107,8 @@ async def test_what_is_told_twice_is_heard_once(flows: Flows, observer: asyncpg.
     await flows.ended(id, "SUCCESS")
 
     async def inbox_is_empty() -> bool:
-        return await observer.fetchval("select count(*) from taskrpc.event") == 0
+        number: int = await observer.fetchval("select count(*) from taskrpc.event")
+        return number == 0
 
     await until(inbox_is_empty)
     assert await flows.states(id) == ["work SUCCESS", "more SUCCESS"]
