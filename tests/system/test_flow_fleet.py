@@ -38,6 +38,14 @@ FLOW: Final[dict[str, Any]] = {
 }
 ENDED: Final = "select count(*) from taskrpc.task where kind = 'workflow' and status = 'done'"
 
+RUNS: Final = """
+select execution, body ->> 'task' as task, count(*) as number from taskrpc.execution_run where n > 0 group by 1, 2
+"""
+SUCCEEDED: Final = """
+select parent_id, split_part(label, '/', 1) as task, count(*) as number from taskrpc.task
+where kind = 'task' and outcome = 'succeeded' group by 1, 2
+"""
+
 
 class Executors:
     """Executors that go on with another server when one does not answer."""
@@ -110,13 +118,8 @@ async def _check(observer: asyncpg.Connection) -> None:
     rows = await observer.fetch("select state, result::text from taskrpc.task where kind = 'workflow'")
     assert Counter(row["state"] for row in rows) == {"SUCCESS": EXECUTIONS}
     assert {row["result"] for row in rows} == {'{"made0":5,"made1":6,"made2":7,"made3":8}'}
-    runs = await observer.fetch(
-        "select execution, body ->> 'task' as task, count(*) as number from taskrpc.execution_run where n > 0 group by 1, 2"
-    )
+    runs = await observer.fetch(RUNS)
     assert {row["number"] for row in runs} == {1}, "every task of every execution has one run"
     assert len(runs) == EXECUTIONS * 25
-    succeeded = await observer.fetch(
-        "select parent_id, split_part(label, '/', 1) as task, count(*) as number from taskrpc.task"
-        " where kind = 'task' and outcome = 'succeeded' group by 1, 2"
-    )
+    succeeded = await observer.fetch(SUCCEEDED)
     assert Counter(row["number"] for row in succeeded) == {1: EXECUTIONS * 20}, "no task was done twice"
