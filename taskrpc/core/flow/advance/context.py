@@ -1,9 +1,10 @@
 """What the names in an expression mean, for one run: read only when they are used."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
-from taskrpc.core.flow.advance.state import ROOT, Run
+from taskrpc.core.flow.advance.state import ELSEWHERE, ROOT, Run
 from taskrpc.core.flow.advance.work import Work
 from taskrpc.core.flow.durations import instant, moment
 from taskrpc.core.flow.expressions.errors import ExpressionError
@@ -73,7 +74,12 @@ def _taskrun(work: Work, run: Run) -> Any:
 
 def run_id(work: Work, run: Run) -> str:
     """The id of a task run as others see it."""
-    return f"{work.head.id}-{run.n}"
+    return id_of_run(work.head.id, run.n)
+
+
+def id_of_run(execution_id: str, n: int) -> str:
+    """The same, by the numbers."""
+    return f"{execution_id}-{n}"
 
 
 def _parents(work: Work, run: Run) -> Any:
@@ -135,7 +141,7 @@ _NAMES: Final[Mapping[str, Callable[[Work, Run], Any]]] = {
     "parents": _parents,
     "parent": _parent,
     "workerTaskrun": _worker_taskrun,
-    "outputs": lambda work, run: ByTask(work, run, _outputs),
+    "outputs": lambda work, run: ByTask(work, run, partial(_outputs, work)),
     "tasks": lambda work, run: ByTask(work, run, _state),
     "inputs": lambda work, run: _nested(work.head.inputs),
     "vars": lambda work, run: work.variables(run),
@@ -150,7 +156,9 @@ _NAMES: Final[Mapping[str, Callable[[Work, Run], Any]]] = {
 Read = Callable[[Run], Any]
 
 
-def _outputs(run: Run) -> Any:
+def _outputs(work: Work, run: Run) -> Any:
+    if run.outputs is ELSEWHERE:
+        return work.facts.ask("outputs", str(run.n))
     return _ABSENT if run.outputs is None else run.outputs
 
 

@@ -18,6 +18,10 @@ TERMINATED: Final = frozenset(
 SEVERITY: Final = {"KILLED": 3, "FAILED": 2, "WARNING": 1}
 
 
+# In the place of a leaf's outputs that are not in memory: whoever reads them asks for the fact ("outputs", number).
+ELSEWHERE: Final[dict[str, Any]] = {}
+
+
 @dataclass(slots=True)
 class Attempt:
     """One try of a run."""
@@ -258,5 +262,9 @@ def begin(
         now=at,
         asked=dict(asked or {}),
     )
-    root = Run(ROOT, "", -1, "", 0, "CREATED", [("CREATED", at)], block=Block())
-    return State(head, [root])
+    return State(head, [root_run(at)])
+
+
+def root_run(at: int) -> Run:
+    """The run of the flow itself, as every execution begins with it."""
+    return Run(ROOT, "", -1, "", 0, "CREATED", [("CREATED", at)], block=Block())

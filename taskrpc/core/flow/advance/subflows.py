@@ -63,7 +63,7 @@ def _subflow(work: Work, run: Run, task: Task, renders: Rendering, iteration: in
     return StartFlow(
         run=run.n,
         attempt=run.asked_in,
-        id=_child_id(run, iteration),
+        id=child_id(run, iteration),
         namespace=namespace,
         flow=id,
         revision=int(revision) if revision else None,
@@ -90,8 +90,8 @@ def _inputs(work: Work, flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
         raise SubflowError(f"the inputs of the flow {flow.namespace}.{flow.id} do not fit: {error}") from None
 
 
-def _child_id(run: Run, iteration: int | None) -> str:
-    """The same for the same try of the same run: a subflow is not started twice."""
+def child_id(run: Run, iteration: int | None) -> str:
+    """The id of a subflow: the same for the same try of the same run, so that none is started twice."""
     name = f"{run.fixed['asked by']}/{run.n}/{run.asked_in}/{iteration}"
     return str(uuid.UUID(bytes=hashlib.sha256(name.encode()).digest()[:16], version=4))
 
@@ -204,7 +204,7 @@ def start_merge(work: Work, run: Run, task: Task) -> None:
     if number == 0:
         leaf_ended(work, run, "SUCCESS", None)
         return
-    params = {"executions": [_child_id(items, turn) for turn in range(number)]}
+    params = {"executions": [child_id(items, turn) for turn in range(number)]}
     work.enter(run, "SUBMITTED")
     work.act(run, StartTask(run.n, len(run.attempts), "core.flow.ForEachItem.merge", params))
 
