@@ -26,6 +26,7 @@ from taskrpc.core.flow.records import document_text
 from taskrpc.core.ids import derived_id
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.execution_cache import Cached
+from taskrpc.engine.execution_chores import CHORES
 from taskrpc.engine.execution_facts import Outside
 from taskrpc.engine.execution_files import Places
 from taskrpc.engine.execution_starts import workflow_of
@@ -86,13 +87,16 @@ class Actions:
             _DEEDS[type(action)](self, action)
 
     def _start_task(self, action: StartTask) -> None:
+        of = {"run": action.run, "attempt": action.attempt}
+        if action.type in CHORES:
+            chore = {**of, "type": action.type, "params": action.params}
+            self.deeds.told.append(Told("chore", self._id, document_text(chore)))
+            return
         try:
-            task = self._task(action)
+            self.deeds.tasks.append(self._task(action))
         except TaskRpcError as refusal:
-            body = {"run": action.run, "attempt": action.attempt, "message": refusal.message}
-            self.deeds.told.append(Told("refused", self._id, document_text(body)))
-        else:
-            self.deeds.tasks.append(task)
+            refused = {**of, "state": "FAILED", "message": refusal.message}
+            self.deeds.told.append(Told("done-here", self._id, document_text(refused)))
 
     def _task(self, action: StartTask) -> NewTask:
         params = {**action.params, PLACE: self._places[action.run, action.attempt]}

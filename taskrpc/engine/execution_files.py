@@ -13,6 +13,7 @@ from taskrpc.core.flow.inbox import time_of
 from taskrpc.core.flow.records import document_text
 from taskrpc.core.grant import Grant
 from taskrpc.engine.execution_cache import Cached
+from taskrpc.engine.execution_chores import CHORES
 from taskrpc.engine.files import Files
 
 # From the start of a task on, its time in the queue included.
@@ -32,7 +33,7 @@ async def places_of(files: Files, cached: Cached, step: Step) -> Places:
 
     A task may write the files of its execution, and read those whose URIs stand in its params.
     """
-    starts = [action for action in step.actions if isinstance(action, StartTask)]
+    starts = [action for action in step.actions if isinstance(action, StartTask) and action.type not in CHORES]
     tokens: dict[tuple[str, ...], str] = {}
     places: dict[tuple[int, int], dict[str, Any]] = {}
     for action in starts:

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+import orjson
+
 from taskrpc.core.flow.advance.events import Event, Started
 from taskrpc.core.flow.advance.facts import MissingFactError
-from taskrpc.core.flow.advance.state import TERMINATED, Changes, Run, State, root_run
+from taskrpc.core.flow.advance.state import ELSEWHERE, TERMINATED, Changes, Run, State, root_run
 from taskrpc.core.flow.advance.step import BUDGET, Step, advance
 from taskrpc.core.flow.inbox import event_of
 from taskrpc.core.flow.records import document_text, head_text, read_head, read_run, run_text
@@ -14,11 +16,11 @@ from taskrpc.core.ids import serial_id
 from taskrpc.core.model import Row
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.execution_actions import Actions, Deeds
-from taskrpc.engine.execution_cache import Cached, weight
+from taskrpc.engine.execution_cache import LONGEST_OUTPUTS, Cached, may_be_elsewhere, weight
 from taskrpc.engine.execution_facts import Outside, Sources
 from taskrpc.engine.execution_files import places_of
 from taskrpc.engine.execution_starts import FAILED_CHECK
-from taskrpc.engine.flows import Flows, LoadedFlow, flow_name
+from taskrpc.engine.flows import LoadedFlow, flow_name
 from taskrpc.store.executions import ExecutionStore, OutdatedDefinitionError, StepRecord, Told
 from taskrpc.store.slots import Freed, Slots
 from taskrpc.store.workflows import NewWorkflow, RunRecord
@@ -26,8 +28,6 @@ from taskrpc.store.workflows import NewWorkflow, RunRecord
 # What a step of an execution starts elsewhere: the execution as it was, and what the step changes.
 Fired = Callable[[LoadedFlow, State, Changes], Awaitable[Sequence[NewWorkflow]]]
 
-# Outputs that are longer stay in the database; a step that needs them asks for them.
-LONGEST_OUTPUTS: Final = 2**30
 # A step that has to ask is made anew from its beginning each time: it is a short one.
 _BUDGET_OF_ASKING: Final = 20
 
@@ -47,28 +47,40 @@ class Steps:
         """Has `fired` asked before each step is stored which executions of other flows it starts."""
         self._fired = fired
 
-    async def load(self, execution_id: str) -> Cached | None:
-        """An execution as it is in the database; None where there is none."""
+    async def load(self, execution_id: str, longest_outputs: int = LONGEST_OUTPUTS) -> Cached | None:
+        """An execution as it is in the database; None where there is none. Longer outputs of leaves are left there."""
         row = await self._store.get(execution_id)
         if row is None:
             return None
         loaded = await self._flows.of_rev(row["rev"])
         assert loaded is not None, row
-        rows = await self._store.runs(row["key"], LONGEST_OUTPUTS)
+        rows = await self._store.runs(row["key"], longest_outputs)
         runs = [read_run(each["n"], each["parent"], each["body"], each["fixed"], each["outputs"]) for each in rows]
+        await self._complete(execution_id, runs, rows)
         head = read_head(row["head"])
         state = State(head, runs or [root_run(head.created)])
         size = weight(row["head"], rows)
         return Cached(row["key"], row["id"], row["version"], row["status"], loaded, state, size)
+
+    async def _complete(self, execution_id: str, runs: Sequence[Run], rows: Sequence[Row]) -> None:
+        """Marks outputs that were left out, and reads those that steps need at any time."""
+        for run, row in zip(runs, rows, strict=True):
+            if row["size"] is None or row["outputs"] is not None:
+                continue
+            if may_be_elsewhere(run):
+                run.outputs = ELSEWHERE
+            else:
+                text = await self._store.outputs(execution_id, run.n)
+                run.outputs = None if text is None else orjson.loads(text)
 
     async def take(self, cached: Cached, rows: Sequence[Row], server: str) -> None:
         """Takes one step on this server: these events are worked off, or as many of them as a step has room for.
 
         Raises StaleExecutionError if the execution is not as it is in memory, OutdatedDefinitionError.
         """
-        told = await self._admitted(cached, [(row, event_of(row)) for row in rows if row["kind"] != "unwanted"])
+        told = await self._admitted(cached, [(row, event_of(row)) for row in rows])
         events = [event for _, event in told if event is not None]
-        outside = Outside(self._sources, cached.loaded.flow.namespace, cached.templates)
+        outside = Outside(self._sources, cached.id, cached.loaded.flow.namespace, cached.templates)
         step = await self._advance(cached, events, outside)
         places = await places_of(self._sources.files, cached, step)
         deeds = Actions(cached, step, outside, self._definitions, places, serial_id()).deeds
@@ -82,7 +94,7 @@ class Steps:
         if record.ends is not None:
             cached.status = "done"
         cached.templates |= outside.templates
-        cached.apply(step.changes, sum(run.size for run in record.runs))
+        cached.apply(step.changes, record.runs)
 
     async def _advance(self, cached: Cached, events: Sequence[Event], outside: Outside) -> Step:
         budget = BUDGET

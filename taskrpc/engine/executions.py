@@ -5,9 +5,13 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+import orjson
+
+from taskrpc.core.flow.records import document_text
 from taskrpc.core.ids import uuid7
 from taskrpc.core.model import Row
 from taskrpc.engine.execution_cache import Cached, Executions
+from taskrpc.engine.execution_chores import Chores
 from taskrpc.engine.execution_steps import Steps
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.batcher import Spawn
@@ -32,11 +36,12 @@ class FlowLoop:
     `cancel` cancels a task or a workflow, by its kind and its id.
     """
 
-    def __init__(self, store: ExecutionStore, steps: Steps, cancel: Cancel, spawn: Spawn) -> None:
+    def __init__(self, store: ExecutionStore, steps: Steps, chores: Chores, cancel: Cancel, spawn: Spawn) -> None:
         self.server = uuid7()
         self.cache = Executions()
         self._store = store
         self._steps = steps
+        self._chores = chores
         self._cancel = cancel
         self._spawn = spawn
         self._turns = asyncio.Semaphore(_AT_ONCE)
@@ -59,7 +64,7 @@ class FlowLoop:
 
     def told_elsewhere(self, ids: Sequence[str]) -> None:
         """The same, through another server: it is this one's business if it has them in memory."""
-        self.told([execution_id for execution_id in ids if execution_id in self.cache])
+        self.told([execution_id for execution_id in ids if execution_id in self.cache or execution_id in self._busy])
 
     async def look(self) -> float:
         """Works off what lay in an inbox the last time already: nobody was told of it."""
@@ -129,11 +134,14 @@ class FlowLoop:
         return True
 
     async def _carry_out(self, cached: Cached, rows: Sequence[Row]) -> None:
-        """Takes a step, then cancels what is not wanted any more."""
-        if any(row["kind"] != "unwanted" for row in rows):
-            await self._steps.take(cached, rows, self.server)
-        unwanted = [row for row in rows if row["kind"] == "unwanted"]
-        if unwanted:
+        """Takes a step; cancels what is not wanted any more, and does what is the server's to do."""
+        if events := [row for row in rows if row["kind"] not in ("unwanted", "chore")]:
+            await self._steps.take(cached, events, self.server)
+        if unwanted := [row for row in rows if row["kind"] == "unwanted"]:
             open_ones = {(row["subject_kind"], row["subject"]) for row in unwanted if row["subject_kind"] is not None}
             await asyncio.gather(*(self._cancel(kind, subject) for kind, subject in sorted(open_ones)))
             await self._store.forget_unwanted(cached.id, [row["seq"] for row in unwanted])
+        for row in rows:
+            if row["kind"] == "chore":
+                body = await self._chores.outcome(cached.id, orjson.loads(row["body"]))
+                await self._store.done_chore(cached.id, row["seq"], document_text(body))

@@ -140,7 +140,7 @@ class FlowTriggers:
         name, loaded, trigger = listener
         try:
             firing = await self._asking(
-                loaded.flow, lambda facts: fires(trigger, loaded.flow, source.flow, state, facts)
+                loaded.flow, lambda facts: fires(trigger, loaded.flow, source.flow, state, facts), state.head.id
             )
             if firing is None or await self._store.is_stopped(name, trigger.id):
                 return []
@@ -183,9 +183,9 @@ class FlowTriggers:
     async def _begins(self, loaded: LoadedFlow, trigger: Trigger, said: Mapping[str, Any], at: int) -> Firing | None:
         return await self._asking(loaded.flow, lambda facts: begins(trigger, loaded.flow, said, at, facts))
 
-    async def _asking(self, flow: Flow, render: Callable[[Facts], T]) -> T:
+    async def _asking(self, flow: Flow, render: Callable[[Facts], T], execution_id: str | None = None) -> T:
         """What is rendered, once all is known that its expressions speak of."""
-        outside = Outside(self._sources, flow.namespace, {})
+        outside = Outside(self._sources, execution_id, flow.namespace, {})
         while True:
             try:
                 return render(outside.facts)

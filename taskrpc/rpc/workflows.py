@@ -25,8 +25,7 @@ async def create_and_execute(services: Services, context: Context, params: p.Cre
 
 @method("awf.workflow/status", p.StatusOfWorkflow)
 async def status(services: Services, context: Context, params: p.StatusOfWorkflow) -> Resource:
-    """A workflow as it is; on request with what it has started, its decisions, the task runs of a flow, and its log, oldest
-    first."""
+    """A workflow as it is; on request with what it has started, its decisions, a flow's task runs, its log."""
     answer: Resource = {"resource": task_resource(await services.workflows.row(params.id))}
     if params.activities:
         kinds = ("task", "workflow")

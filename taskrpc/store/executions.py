@@ -4,9 +4,11 @@ A step was worked out without any lock. It takes effect only if the execution is
 late reads it again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
+
+import orjson
 
 from taskrpc.core.model import Queue, Row
 from taskrpc.store import gates, slots
@@ -112,9 +114,10 @@ class ExecutionStore:
         """Its runs in the order of their numbers; longer outputs are left out, `size` says how long they are."""
         return await self._database.fetch("execution_runs", key, longest_outputs)
 
-    async def outputs(self, key: int, numbers: Sequence[int]) -> dict[int, str | None]:
-        """The outputs of some runs, as JSON texts."""
-        return {row["n"]: row["outputs"] for row in await self._database.fetch("execution_outputs", key, numbers)}
+    async def outputs(self, execution_id: str, n: int) -> str | None:
+        """The outputs of a run, as JSON text; None where there are none."""
+        rows = await self._database.fetch("execution_outputs", execution_id, n)
+        return rows[0]["outputs"] if rows else None
 
     async def server(self, execution_id: str) -> str | None:
         """Which server has taken the last step of an execution."""
@@ -124,6 +127,15 @@ class ExecutionStore:
     async def inbox(self, execution_id: str) -> list[Record]:
         """The first events, with what they are about."""
         return await self._database.fetch("execution_inbox", execution_id, MOST_EVENTS, MOST_INBOX_BYTES)
+
+    async def endings(self, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        """What executions have ended with, those that have."""
+        rows = await self._database.fetch("execution_endings", ids)
+        return {row["id"]: orjson.loads(row["ending"]) for row in rows}
+
+    async def done_chore(self, execution_id: str, number: int, body: str) -> None:
+        """Puts what became of a chore in the place of its event."""
+        await self._database.fetch("done_chore", execution_id, number, body)
 
     async def forget_unwanted(self, execution_id: str, numbers: Sequence[int]) -> None:
         """Deletes events about what has been canceled."""

@@ -106,9 +106,9 @@ def _flow_ended(row: Row, at: int) -> Event | None:
     return Ended(at, state=state, outputs=outputs, message=ending.get("problem"), **subject)
 
 
-def _refused(row: Row, at: int) -> Event:
-    body = orjson.loads(row["body"])
-    return Ended(at, body["run"], body["attempt"], "FAILED", None, body["message"])
+def _done_here(row: Row, at: int) -> Event:
+    """A task that needed no executor: what the server has done itself, or what could not be started."""
+    return Ended(at, **orjson.loads(row["body"]))
 
 
 def _fired(row: Row, at: int) -> Event:
@@ -125,7 +125,7 @@ _READ: Final[Mapping[str, Callable[[Row, int], Event | None]]] = {
     "task-begun": _began,
     "task-completed": _task_ended,
     "workflow-completed": _flow_ended,
-    "refused": _refused,
+    "done-here": _done_here,
     "timer": _fired,
     "resumed": _resumed,
     "restarted": lambda row, at: Restarted(at),

@@ -18,7 +18,7 @@ def run_number(execution_id: str, run_id: str) -> int | None:
 
 
 def shown_runs(execution_id: str, runs: Iterable[Run], errors: Mapping[int, str]) -> list[Resource]:
-    """The task runs of an execution, in the order of their creation; `errors` are the last ones that runs have logged."""
+    """The task runs of an execution, in the order of their creation; `errors`: the last ones that runs have logged."""
     return [_shown(execution_id, run, errors.get(run.n)) for run in runs if run.n != ROOT]
 
 

@@ -26,8 +26,9 @@ from taskrpc.execution e,
 where e.id = $1;
 
 -- name: execution_outputs
--- The outputs of some runs. $1 the execution's key, $2 numbers.
-select r.n, r.outputs from unnest($2::int[]) as x(n) join taskrpc.execution_run r on r.execution = $1 and r.n = x.n;
+-- The outputs of a run. $1 the execution's id, $2 its number.
+select r.outputs from taskrpc.execution e join taskrpc.execution_run r on r.execution = e.key
+where e.id = $1 and r.n = $2;
 
 -- name: execution_inbox
 -- The first events of an execution, with what they are about. $1 id, $2 most events, $3 most bytes of results.
@@ -116,6 +117,18 @@ select * from changed;
 -- Notes what an execution has open when it ends, as events of its own. $1 id.
 insert into taskrpc.event (workflow_id, kind, subject, at)
 select $1, 'unwanted', t.id, taskrpc.now() from taskrpc.task t where t.open_in = $1 order by t.id;
+
+-- name: execution_endings
+-- What executions have ended with. $1 ids.
+select e.id, e.ending from unnest($1::text[]) as x(id) join taskrpc.execution e on e.id = x.id where e.ending is not null;
+
+-- name: done_chore
+-- Puts what became of a chore in the place of its event. $1 id, $2 number of the event, $3 what became of it.
+with done as (
+    delete from taskrpc.event where workflow_id = $1 and seq = $2 and kind = 'chore' returning workflow_id
+)
+insert into taskrpc.event (workflow_id, kind, subject, at, body)
+select workflow_id, 'done-here', workflow_id, taskrpc.now(), $3::text::json from done;
 
 -- name: forget_unwanted
 -- Deletes events about what was canceled, or was done already. $1 id, $2 numbers of events.
