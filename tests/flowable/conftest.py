@@ -50,7 +50,7 @@ class Course:
 
 def name(run: Any) -> str:
     """A task run as it is called here."""
-    return run["taskId"] + (f"[{run['value']}]" if "value" in run else "")
+    return str(run["taskId"]) + (f"[{run['value']}]" if "value" in run else "")
 
 
 @dataclass(frozen=True)
