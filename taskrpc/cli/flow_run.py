@@ -158,7 +158,7 @@ async def _run(order: _Order, place: _Place, console: Console) -> Status:
             with contextlib.suppress(TaskRpcError):
                 await client.workflow_kill(execution_id)
             raise
-    _tell(status["resource"], console)
+    tell_end(status["resource"], console)
     return status
 
 
@@ -231,7 +231,7 @@ async def _status(client: AsyncClient, execution_id: str) -> Status:
         return {**await client.workflow_status(execution_id), "taskRuns": []}
 
 
-def _tell(resource: Mapping[str, Any], console: Console) -> None:
+def tell_end(resource: Mapping[str, Any], console: Console) -> None:
     """What an execution has come to."""
     message = (resource.get("error") or {}).get("message")
     text = f"{resource['definition']} {resource.get('state', resource['outcome'])}" + (
