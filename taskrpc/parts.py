@@ -103,6 +103,7 @@ class Parts:
             self.cleaning.run(),
             self.callbacks.run(),
             run_every("retention", self.cleaning.expire),
+            run_every("runs of deleted executions", self.cleaning.forget_runs),
             run_every("slow poll", self.dispatcher.look),
             run_every("workflows", self.pump.look),
             run_every("flows", self.services.executions.loop.look),
@@ -169,7 +170,7 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
         namespaces,
         files,
     )
-    reaper, cleaning = Reaper(Reaping(database, signals)), Cleaning(Retention(database), claims, tasks, spawn)
+    reaper, cleaning = Reaper(Reaping(database, signals)), Cleaning(Retention(database), claims, tasks, files, spawn)
     callbacks = Callbacks(database, claims, tasks, spawn, networks(settings.callback_networks))
     parts = Parts(
         settings, database, signals, results, definitions, dispatcher, reaper, pump, cleaning, callbacks, hints, keys,

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from taskrpc.core.flow.advance.events import Event, Started
+from taskrpc.core.flow.advance.events import Began, Event, Started
 from taskrpc.core.flow.advance.facts import MissingFactError
 from taskrpc.core.flow.advance.state import ELSEWHERE, TERMINATED, Changes, Run, State, root_run
 from taskrpc.core.flow.advance.step import BUDGET, Step, advance
@@ -15,7 +15,7 @@ from taskrpc.core.flow.records import document_text, head_text, read_head, read_
 from taskrpc.core.ids import serial_id
 from taskrpc.core.model import Row
 from taskrpc.engine.definitions import Definitions
-from taskrpc.engine.execution_actions import Actions, Deeds
+from taskrpc.engine.execution_actions import Actions, Deeds, queue_of_directory
 from taskrpc.engine.execution_cache import LONGEST_OUTPUTS, Cached, may_be_elsewhere, weight
 from taskrpc.engine.execution_facts import Outside, Sources
 from taskrpc.engine.execution_files import places_of
@@ -30,6 +30,8 @@ Fired = Callable[[LoadedFlow, State, Changes], Awaitable[Sequence[NewWorkflow]]]
 
 # A step that has to ask is made anew from its beginning each time: it is a short one.
 _BUDGET_OF_ASKING: Final = 20
+# The end of everything, and of the executor of a directory: what is told besides may be about what is over then.
+_FIRST: Final = ("ended", "task-lost")
 
 
 class Steps:
@@ -78,14 +80,14 @@ class Steps:
 
         Raises StaleExecutionError if the execution is not as it is in memory, OutdatedDefinitionError.
         """
-        told = await self._admitted(cached, [(row, event_of(row)) for row in rows])
+        told = await self._admitted(cached, [(row, _heard(cached, row)) for row in rows])
         events = [event for _, event in told if event is not None]
         outside = Outside(self._sources, cached.id, cached.loaded.flow.namespace, cached.templates)
         step = await self._advance(cached, events, outside)
         places = await places_of(self._sources.files, cached, step)
         deeds = Actions(cached, step, outside, self._definitions, places, serial_id()).deeds
         deeds.workflows += await self._fired(cached.loaded, cached.state, step.changes)
-        record = await self._record(cached, step, deeds, _taken(told, step.taken), server)
+        record = await self._record(cached, step, deeds, told, server)
         try:
             await self._store.take_step(record)
         except OutdatedDefinitionError:
@@ -110,14 +112,14 @@ class Steps:
     async def _admitted(
         self, cached: Cached, told: Sequence[tuple[Row, Event | None]]
     ) -> list[tuple[Row, Event | None]]:
-        """The events with what `concurrency` says about those that begin something; those that end it come first."""
+        """The events with what `concurrency` says about those that begin something; what ends it comes first."""
         found = [
             (row, await self._admit(cached, row, event))
             if row["kind"] in ("workflow-init", "restarted")
             else (row, event)
             for row, event in told
         ]
-        return sorted(found, key=lambda each: each[0]["kind"] != "ended")
+        return sorted(found, key=lambda each: each[0]["kind"] not in _FIRST)
 
     async def _admit(self, cached: Cached, row: Row, event: Event | None) -> Event | None:
         if FAILED_CHECK in cached.state.head.labels and isinstance(event, Started):
@@ -143,8 +145,12 @@ class Steps:
 
     # -- what is stored --------------------
 
-    async def _record(self, cached: Cached, step: Step, deeds: Deeds, taken: Sequence[int], server: str) -> StepRecord:
-        changes = step.changes
+    async def _record(
+        self, cached: Cached, step: Step, deeds: Deeds, told: Sequence[tuple[Row, Event | None]], server: str
+    ) -> StepRecord:
+        changes, taken = step.changes, _taken(told, step.taken)
+        lost = [event for row, event in told if row["kind"] == "task-lost" and row["seq"] in taken]
+        directories = [queue_of_directory(cached.id, event.run) for event in lost if isinstance(event, Began)]
         more = [Told("continue", cached.id)] if step.more else []
         return StepRecord(
             key=cached.key,
@@ -156,6 +162,7 @@ class Steps:
             gone=changes.gone,
             runs=[_run_record(cached.state, run) for run in changes.runs.values()],
             taken=taken,
+            emptied=directories,
             told=[*deeds.told, *more],
             over=[*changes.gone, *(run.n for run in changes.runs.values() if run.state in TERMINATED)],
             timers=deeds.timers,
@@ -176,6 +183,13 @@ async def _nothing(source: LoadedFlow, state: State, changes: Changes) -> Sequen
 def _name(cached: Cached) -> str:
     flow = cached.loaded.flow
     return flow_name(flow.namespace, flow.id)
+
+
+def _heard(cached: Cached, row: Row) -> Event | None:
+    """The event of a row. A directory began anew when its executor was lost: another's start changes nothing."""
+    event, runs = event_of(row), cached.state.runs
+    again = isinstance(event, Began) and event.run in runs and runs[event.run].state == "RUNNING"
+    return None if again and row["kind"] == "task-begun" else event
 
 
 def _taken(told: Sequence[tuple[Row, Event | None]], number: int) -> list[int]:

@@ -58,7 +58,7 @@ class StepRecord:
     """What a step has worked out for the execution `key`, which was in `version`, its workflow in `status`.
 
     `server` takes it. `state` is that of the execution where it has changed; `ending` a JSON text of what it ended
-    with; `freed` a slot that others wait for.
+    with; `freed` a slot that others wait for; `emptied` are queues of directories that begin anew.
     """
 
     key: int
@@ -70,6 +70,7 @@ class StepRecord:
     gone: Sequence[int]
     runs: Sequence[RunRecord]
     taken: Sequence[int]
+    emptied: Sequence[str] = ()
     told: Sequence[Told] = ()
     over: Sequence[int] = ()
     timers: Sequence[Timer] = ()
@@ -162,8 +163,8 @@ async def _take(connection: Connection, step: StepRecord) -> _Effect:
     if not await connection.fetch(SQL["advance_execution"], *_arguments(step)):
         raise StaleExecutionError
     effect = _Effect()
-    if step.ending is not None:
-        await connection.execute(SQL["leave_unwanted"], step.id)
+    if step.ending is not None or step.emptied:
+        await connection.execute(SQL["leave_unwanted"], step.id, None if step.ending is not None else step.emptied)
     effect.rows, booked = await start_activities(connection, step.tasks, step.workflows)
     await _refuse_outdated(connection, step.tasks, effect.rows)
     effect.rows += await _show(connection, step)

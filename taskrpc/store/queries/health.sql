@@ -42,11 +42,15 @@ select g.key, g.lim, g.used, c.used as counted, c.held from taskrpc.gate g cross
 where g.used <> c.used or (c.held > 0 and g.used < g.lim) limit 100;
 
 -- name: stuck_workflows
--- Workflows in progress in which nothing can happen any more: nothing is open, and nothing is in their inbox.
+-- Workflows in progress in which nothing can happen any more: nothing is open, and nothing is in their inbox. Executions of
+-- flows may also wait for a time, for somebody who resumes them, or for a slot.
 select w.id, w.name from taskrpc.task w
-where w.kind = 'workflow' and w.status = 'in-progress'
+where w.kind = 'workflow' and w.status = 'in-progress' and coalesce(w.state not in ('PAUSED', 'QUEUED'), true)
     and not exists (select from taskrpc.task t where t.open_in = w.id)
     and not exists (select from taskrpc.event e where e.workflow_id = w.id)
+    and not exists (
+        select from taskrpc.execution x join taskrpc.execution_timer m on m.execution = x.key where x.id = w.id
+    )
 limit 100;
 
 -- name: xmin_holders
