@@ -6,20 +6,20 @@ whoever sent it has to find out. While the database is away every call is refuse
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final
 
 import asyncpg
 
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.hosts import connect
+from taskrpc.store.lane import Lane
 from taskrpc.store.statements import SQL
 
 log = logging.getLogger(__name__)
 
-Connection = Any  # asyncpg.Connection, or the pool's proxy of one
+Connection = Any  # asyncpg.Connection
 Record = Any  # asyncpg.Record
 
 _PROBE_SECONDS: Final = 0.2
@@ -75,37 +75,59 @@ def unavailable(reason: str) -> TaskRpcError:
     return TaskRpcError("unavailable", f"{reason}; nothing was done, try again", {"retryAfter": 1})
 
 
-def _terminate(connection: Connection) -> None:
-    with suppress(asyncpg.InterfaceError):  # one that is closed already has left the pool's proxy
-        connection.terminate()
+class _Loan:
+    """A connection of a lane for the length of a block; tells what breaks in the block from what is only refused.
 
+    Raises `unavailable` when there is none, or nothing can be done with it, and ConnectionLost.
+    """
 
-async def _keep(_: Connection) -> None:
-    """Instead of the pool's reset: the queue's connections never leave anything behind."""
+    __slots__ = ("_connection", "_database", "_lane", "_process_id")
 
+    def __init__(self, database: "Database", lane: Lane | None) -> None:
+        self._database = database
+        self._lane = lane
 
-@dataclass(frozen=True, slots=True)
-class _Lane:
-    """A pool, and a turn for each of its connections: who waits for a turn does not wait for the database."""
-
-    pool: asyncpg.Pool
-    turns: asyncio.Semaphore
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """One of the turns; raises `unavailable` when none is free in time."""
-        if self.turns.locked():
-            try:
-                async with asyncio.timeout(_TURN_SECONDS):
-                    await self.turns.acquire()
-            except TimeoutError:
-                raise unavailable("This server has too much to do at the moment") from None
-        else:
-            await self.turns.acquire()
+    async def __aenter__(self) -> Connection:
+        lane = self._lane
+        if lane is None or not self._database.is_available:
+            raise unavailable("The database cannot be reached")
         try:
-            yield
+            await lane.wait_turn(_TURN_SECONDS)
+        except TimeoutError:
+            raise unavailable("This server has too much to do at the moment") from None
+        try:
+            self._connection = await lane.take()
+        except BaseException as error:
+            lane.end_turn()
+            if isinstance(error, (asyncpg.PostgresError, *_LOST)):  # whatever the reason, nothing was sent
+                self._database.refused(error)
+                raise unavailable("The database cannot be reached") from error
+            raise
+        self._process_id: int = self._connection.get_server_pid()
+        return self._connection
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        try:
+            if error is not None:
+                self._tell_apart(error)
         finally:
-            self.turns.release()
+            assert self._lane is not None
+            self._lane.put_back(self._connection)
+            self._lane.end_turn()
+
+    def _tell_apart(self, error: BaseException) -> None:
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            self._database.refused(error)
+            raise unavailable("The database takes no writes") from error
+        if isinstance(error, asyncpg.InsufficientResourcesError):  # a full disk, no memory: it was rolled back
+            self._database.complain(error)
+            raise unavailable(f"The database cannot work: {error}") from error
+        if not isinstance(error, Exception):
+            self._connection.terminate()  # cancelled: nobody waits for the end of the statement
+        elif isinstance(error, _LOST):
+            self._connection.terminate()
+            self._database.doubt()
+            raise ConnectionLost(self._process_id) from error
 
 
 class Database:
@@ -118,38 +140,29 @@ class Database:
         self._doubt = asyncio.Event()
         self._on_return: list[Callable[[], None]] = []
         self._complained_at = -_COMPLAINT_SECONDS
-        self._hot: _Lane | None = None
-        self._readers: _Lane | None = None
+        self._hot: Lane | None = None
+        self._readers: Lane | None = None
 
     async def open(self) -> None:
         """Makes the pools and the first connection; raises what asyncpg raises when it cannot be made."""
         hot, readers = self._sizes
-        self._hot = await self._lane(hot, _HOT_SETTINGS, _HUNG_SECONDS)
-        self._readers = await self._lane(readers, _READ_SETTINGS, READ_SECONDS + 1)
-        async with self._hot.pool.acquire(timeout=_CONNECT_SECONDS) as connection:
-            await connection.fetchval("select 1")
+        self._hot = self._lane(hot, _HOT_SETTINGS, _HUNG_SECONDS)
+        self._readers = self._lane(readers, _READ_SETTINGS, READ_SECONDS + 1)
+        self._hot.put_back(await self._hot.take())
         self._back.set()
 
-    async def _lane(self, size: int, settings: dict[str, str], patience: float) -> _Lane:
+    def _lane(self, size: int, settings: dict[str, str], patience: float) -> Lane:
         settings = {"application_name": "taskrpc", **settings}
-        pool = await asyncpg.create_pool(
-            self.url,
-            connect=cast(Any, connect),
-            min_size=0,
-            max_size=size,
-            timeout=_CONNECT_SECONDS,
-            command_timeout=patience,
-            max_inactive_connection_lifetime=300,
-            server_settings=settings,
-            reset=_keep,
+        return Lane(
+            size,
+            lambda: connect(self.url, timeout=_CONNECT_SECONDS, command_timeout=patience, server_settings=settings),
         )
-        return _Lane(pool, asyncio.Semaphore(size))
 
     async def close(self) -> None:
         """Ends all connections at once; nothing may be under way."""
         for lane in (self._hot, self._readers):
             if lane is not None:
-                lane.pool.terminate()
+                lane.terminate()
 
     @property
     def is_available(self) -> bool:
@@ -178,14 +191,18 @@ class Database:
                 await self.wait_available(max(deadline - asyncio.get_running_loop().time(), 0))
             await asyncio.sleep(_BACKEND_PAUSE_SECONDS)
 
-    def _refused(self, error: BaseException) -> None:
+    def refused(self, error: BaseException) -> None:
         """No connection could be made: every call is refused at once until one can."""
         if self._back.is_set():
             log.warning("the database cannot be reached: %s", str(error) or type(error).__name__)
         self._back.clear()
         self._doubt.set()
 
-    def _complain(self, error: asyncpg.PostgresError) -> None:
+    def doubt(self) -> None:
+        """A connection broke: it has to be found out whether the database is away."""
+        self._doubt.set()
+
+    def complain(self, error: asyncpg.PostgresError) -> None:
         """It can be reached and cannot work: said now and then, not for every call."""
         now = asyncio.get_running_loop().time()
         if now - self._complained_at >= _COMPLAINT_SECONDS:
@@ -221,55 +238,20 @@ class Database:
         finally:
             connection.terminate()
 
-    @asynccontextmanager
-    async def _borrow(self, lane: _Lane | None) -> AsyncIterator[Connection]:
-        if lane is None or not self._back.is_set():
-            raise unavailable("The database cannot be reached")
-        async with lane.turn(), self._connected(lane.pool) as connection:
-            yield connection
-
-    @asynccontextmanager
-    async def _connected(self, pool: asyncpg.Pool) -> AsyncIterator[Connection]:
-        try:
-            connection = await pool.acquire(timeout=_CONNECT_SECONDS)
-        except (asyncpg.PostgresError, *_LOST) as error:  # whatever the reason, nothing was sent
-            self._refused(error)
-            raise unavailable("The database cannot be reached") from error
-        process_id = connection.get_server_pid()
-        try:
-            yield connection
-        except asyncpg.ReadOnlySQLTransactionError as error:
-            self._refused(error)
-            raise unavailable("The database takes no writes") from error
-        except asyncpg.InsufficientResourcesError as error:  # a full disk, no memory: the transaction was rolled back
-            self._complain(error)
-            raise unavailable(f"The database cannot work: {error}") from error
-        except asyncio.CancelledError:
-            _terminate(connection)  # else the pool waits for the end of the statement
-            raise
-        except _LOST as error:
-            _terminate(connection)
-            self._doubt.set()
-            raise ConnectionLost(process_id) from error
-        finally:
-            await pool.release(connection)
-
-    @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
+    def connection(self) -> AbstractAsyncContextManager[Connection]:
         """A connection of the queue's pool. Raises `unavailable` or ConnectionLost."""
-        async with self._borrow(self._hot) as connection:
-            yield connection
+        return _Loan(self, self._hot)
 
     async def fetch(self, name: str, *args: object) -> list[Record]:
         """Runs one named statement of the queue in a transaction of its own. Raises as `connection` does."""
-        async with self._borrow(self._hot) as connection:
+        async with _Loan(self, self._hot) as connection:
             rows: list[Record] = await connection.fetch(SQL[name], *args)
             return rows
 
     async def read(self, name: str, *args: object) -> list[Record]:
         """Runs one named statement that only reads, within READ_SECONDS. Raises TaskRpcError `unavailable`."""
         try:
-            async with self._borrow(self._readers) as connection:
+            async with _Loan(self, self._readers) as connection:
                 rows: list[Record] = await connection.fetch(SQL[name], *args)
                 return rows
         except ConnectionLost as error:
