@@ -71,6 +71,7 @@ class Dispatcher:
         self._claiming: set[_Line] = set()
         self._numbers = count(1)
         self._draining = False
+        self._loop = asyncio.get_running_loop()
 
     @property
     def waiting(self) -> int:
@@ -110,8 +111,7 @@ class Dispatcher:
             line = self._lines[queues, start] = _Line(queues, start)
             for queue in queues:
                 self._of_queue.setdefault(queue, set()).add(line)
-        future = asyncio.get_running_loop().create_future()
-        waiter = _Waiter(most, next(self._numbers), patient, future, line.claims_sent)
+        waiter = _Waiter(most, next(self._numbers), patient, self._loop.create_future(), line.claims_sent)
         line.waiters[waiter.number] = waiter
         if not patient or line.empty_generation != line.generation:
             self._eager.add(line)
@@ -175,7 +175,7 @@ class Dispatcher:
                 refusal = unavailable("The connection to the database broke")
             else:
                 log.exception("a claim of %s failed", sorted(line.queues))
-            asyncio.get_running_loop().call_later(_MOST_LOCKED_PAUSE_SECONDS, self.wake, line.queues)
+            self._loop.call_later(_MOST_LOCKED_PAUSE_SECONDS, self.wake, line.queues)
         finally:
             self._claiming.discard(line)
         self._hand_out(line, rows)
@@ -229,7 +229,7 @@ class Dispatcher:
         if not line.waiters:
             return
         if more and not got_some:  # what is there is locked by somebody: another claim, or a long transaction
-            asyncio.get_running_loop().call_later(line.locked_pause, self.wake, line.queues)
+            self._loop.call_later(line.locked_pause, self.wake, line.queues)
             line.locked_pause = min(line.locked_pause * 2, _MOST_LOCKED_PAUSE_SECONDS)
         elif more or line.generation != generation or any(not w.patient for w in line.waiters.values()):
             self._eager.add(line)

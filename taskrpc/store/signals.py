@@ -65,9 +65,10 @@ class Signals:
         for tell in self._on_changed:
             tell(rows)
         self.queued([(row["kind"], row["name"]) for row in rows if row["queued"]])
-        self.ended([row["id"] for row in rows if row["status"] == "done"])
+        done = [row for row in rows if row["status"] == "done"]
+        self.ended([row["id"] for row in done])
         if not attended:
-            self.reported(_concerned(rows))
+            self.reported(_concerned(rows, done))
         appointments = ((row["wake_at"] or row["ends_at"], row["updated_at"]) for row in rows)
         waits = [at - now for at, now in appointments if at is not None]
         if waits:
@@ -75,10 +76,9 @@ class Signals:
                 react(min(waits).total_seconds())
 
 
-def _concerned(rows: Sequence[Any]) -> list[str]:
+def _concerned(rows: Sequence[Any], done: Sequence[Any]) -> list[str]:
     """The workflows that have something in their inbox after such changes."""
-    heard = [row for row in rows if row["status"] == "done"]
-    parents = {row["parent_id"] for row in heard if row["parent_id"] is not None}
+    parents = {row["parent_id"] for row in done if row["parent_id"] is not None}
     workflows = [row for row in rows if row["kind"] == "workflow"]
     ended = {row["id"] for row in workflows if row["status"] == "done" and row.get("leaves_open", True)}
     begun = {row["id"] for row in workflows if row["status"] != "done" and row.get("status_before") == "created"}

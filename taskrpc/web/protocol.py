@@ -142,7 +142,10 @@ class RpcProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._phase == "head":  # trailers are of no interest
-            super().on_header(name, value)
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._method = self.parser.get_method()
@@ -212,12 +215,10 @@ class RpcProtocol(HttpToolsProtocol):
         self._run(exchange)
 
     def _run(self, exchange: Exchange) -> None:
-        if exchange is not self._current or exchange.running:
+        if exchange is not self._current or exchange.task is not None:
             return
-        exchange.running = True
-        task = self.loop.create_task(self._carry_out(exchange))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        exchange.task = self.loop.create_task(self._carry_out(exchange))
+        self.tasks.add(exchange.task)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         """Called by uvicorn for a request of another path, and for whatever comes next in a pipeline."""
@@ -237,12 +238,15 @@ class RpcProtocol(HttpToolsProtocol):
                     exchange.method, exchange.head, exchange.take_body(), exchange.caller
                 )
             self._send(exchange, reply)
+            if self.flow.write_paused:
+                await self.flow.drain()
         finally:
-            if exchange.sent_at is None:
-                self.transport.close()
-                await exchange.caller.take_back()
-        if self.flow.write_paused:
-            await self.flow.drain()
+            try:
+                if exchange.sent_at is None:
+                    self.transport.close()
+                    await exchange.caller.take_back()
+            finally:
+                self.tasks.discard(exchange.task)
         self._over(exchange)
 
     def _send(self, exchange: Exchange, reply: Reply) -> None:
