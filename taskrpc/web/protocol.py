@@ -6,7 +6,6 @@ for pipelines (one at a time, in order), keep-alive and shutdown. Deadlines are 
 connections, instead of timers for each request.
 """
 
-import asyncio
 from typing import Any, Final
 
 import httptools
@@ -23,7 +22,6 @@ FILES_PATH: Final = "/files/"
 BYTE_SECONDS: Final = 10.0
 REQUEST_SECONDS: Final = 60.0
 KEEP_ALIVE_SECONDS: Final = 75.0
-SWEEP_SECONDS: Final = 1.0
 # Whoever has just connected, or has sent half a head, is about to send; a connection that is closed now takes the
 # request with it.
 HEAD_SECONDS: Final = 0.5
@@ -318,13 +316,3 @@ def _too_slow() -> TaskRpcError:
         "request-timeout",
         f"The body did not come: {BYTE_SECONDS:.0f} s without a byte, or {REQUEST_SECONDS:.0f} s in all",
     )
-
-
-async def sweep_connections(connections: set[Any]) -> None:
-    """Runs for ever: watches the deadlines of all connections of a server."""
-    loop = asyncio.get_running_loop()
-    while True:
-        await asyncio.sleep(SWEEP_SECONDS)
-        now = loop.time()
-        for connection in list(connections):
-            connection.sweep(now)
