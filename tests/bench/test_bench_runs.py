@@ -19,6 +19,7 @@ _CONTESTANTS: Final = (
     "success-and-poll-8",
     "arrays-10",
     "yaml-64",
+    "workers-2",
     "wake-up-1000-of-2",
     "burst-10000",
     "heartbeats",
