@@ -53,6 +53,8 @@ def _life_cycles() -> Iterator[Scenario]:
         load = Plan("life-cycle", executors=8, array=length)
         title = f"8 executors, arrays of {length}"
         yield Scenario(f"arrays-{length}", title, load, latency_of="body", calls=0)
+    load = Plan("drain", executors=8, array=100, queued=60_000)
+    yield Scenario("drain-100", "8 executors, queue drained in arrays of 100", load, latency_of="body", calls=0)
     for servers in (2, 4):
         title = f"256 executors, single calls, {servers} server processes"
         yield Scenario(f"servers-{servers}", title, Plan("life-cycle", executors=256), servers=servers)
@@ -113,6 +115,7 @@ def scaled(scenario: Scenario, by: int) -> Scenario:
         waiting=_divided(load.waiting, by),
         burst=_divided(load.burst, by),
         running=_divided(load.running, by),
+        queued=_divided(load.queued, by),
         churn=_divided(load.churn, by),
     )
     done, ready = _divided(scenario.done, by), _divided(scenario.ready, by)

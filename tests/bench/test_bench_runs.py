@@ -18,6 +18,7 @@ _CONTESTANTS: Final = (
     "one-row",
     "success-and-poll-8",
     "arrays-10",
+    "drain-100",
     "yaml-64",
     "workers-2",
     "wake-up-1000-of-2",
