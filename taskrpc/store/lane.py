@@ -1,7 +1,7 @@
 """Connections that are used over and over, and a turn for each of them.
 
-asyncpg's pool would do, but makes two tasks and two timers for every statement: in a call that has nothing beside it
-that was an eighth of the server's time.
+asyncpg's pool would do, but makes two tasks and two timers for every statement: for a call that has nothing beside it
+that was a quarter of what the server does.
 """
 
 import asyncio
