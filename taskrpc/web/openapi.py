@@ -1,4 +1,5 @@
-"""`/openapi/rpc.json`, `rest.json`, `files.json`, `webhooks.json`: what the service can do, for programs. No key needed."""
+"""`/openapi/rpc.json`, `rest.json`, `files.json`, `webhooks.json`: what the service can do, for programs. No key
+needed."""
 
 from collections.abc import Callable
 from typing import Any, Final
