@@ -19,7 +19,7 @@ from taskrpc.engine.caller import Caller
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.batcher import Spawn
 from taskrpc.store.claims import MOST_CLAIMED, Claims
-from taskrpc.store.database import ConnectionLost, Record, unavailable
+from taskrpc.store.database import CommitUnknown, Record, unavailable
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +171,7 @@ class Dispatcher:
         except TaskRpcError as error:
             refusal = error  # who has time waits for the database's return, which wakes all lines
         except Exception as error:
-            if isinstance(error, ConnectionLost):
+            if isinstance(error, CommitUnknown):
                 refusal = unavailable("The connection to the database broke")
             else:
                 log.exception("a claim of %s failed", sorted(line.queues))

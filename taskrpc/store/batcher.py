@@ -56,7 +56,7 @@ class _Entry(Generic[E, A]):
 class Batcher(Generic[E, A]):
     """One kind of statement: at most one flush is under way, with at most one element per row.
 
-    `run` answers one of A, a TaskRpcError or AGAIN for each element, in order. It may raise: ConnectionLost makes the
+    `run` answers one of A, a TaskRpcError or AGAIN for each element, in order. It may raise: CommitUnknown makes the
     same elements go again once the database is back (their call ids tell what happened), `unavailable` is the answer
     to all, and anything else is bisected, so that only the guilty element is refused.
     """
