@@ -152,13 +152,13 @@ class Database:
                 if await self._probe():
                     break
                 await asyncio.sleep(_PROBE_SECONDS)
-            await self._return(since)
+            self._return(since)
 
-    async def _return(self, since: float) -> None:
+    def _return(self, since: float) -> None:
         """It can be reached again, perhaps on another node; it could not since `since`."""
         for lane in (self._hot, self._readers):
             if lane is not None:
-                await lane.renew(since)
+                lane.renew(since)
         self._back.set()
         log.info("the database can be reached again")
         for react in self._on_return:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from typing import Any, Final, NamedTuple, cast
+from weakref import WeakValueDictionary
 
 import asyncpg
 
@@ -59,20 +60,6 @@ def backend_of(connection: Connection) -> Backend:
     return cast(Backend, connection.backend)
 
 
-async def _connect(url: str, **options: Any) -> Connection:
-    connection = await connect(url, **options)
-    connection.backend = Backend(*await connection.fetchrow(SQL["own_backend"]))
-    return connection
-
-
-async def _connect_to_read(url: str, **options: Any) -> Connection:
-    """Nothing is written by mistake. As a setting of the connection's start this would make a primary look like a
-    standby to who looks for one that takes writes."""
-    connection = await _connect(url, **options)
-    await connection.execute("set default_transaction_read_only = on")
-    return connection
-
-
 def terminate(connection: Connection) -> None:
     """Ends a connection without a word, whatever is under way on it."""
     with suppress(asyncpg.InterfaceError):  # one that is closed already has left the pool's proxy
@@ -93,10 +80,12 @@ class Lane:
         self, url: str, size: int, settings: Mapping[str, str], patience: float, *, reads_only: bool = False
     ) -> None:
         self._turns = asyncio.Semaphore(size)
-        self._in_use: dict[Connection, float] = {}
+        self._in_use: dict[Connection, tuple[Backend, float]] = {}
+        self._connections: WeakValueDictionary[Backend, Connection] = WeakValueDictionary()
+        self._reads_only = reads_only
         self._pool = asyncpg.create_pool(
             url,
-            connect=cast(Any, _connect_to_read if reads_only else _connect),
+            connect=cast(Any, self._connect),
             connection_class=_Connection,
             min_size=0,
             max_size=size,
@@ -110,6 +99,16 @@ class Lane:
     async def open(self) -> None:
         """Makes the pool, without a connection."""
         await self._pool
+
+    async def _connect(self, url: str, **options: Any) -> Connection:
+        connection = await connect(url, **options)
+        connection.backend = Backend(*await connection.fetchrow(SQL["own_backend"]))
+        self._connections[connection.backend] = connection
+        if self._reads_only:
+            # Nothing is written by mistake. As a setting of the start this would make a primary look like a standby to
+            # who looks for one that takes writes.
+            await connection.execute("set default_transaction_read_only = on")
+        return connection
 
     def close(self) -> None:
         """Ends all connections at once; nothing may be under way."""
@@ -134,7 +133,7 @@ class Lane:
     async def acquire(self) -> Connection:
         """A connection, which has to be given back; raises what asyncpg raises when none can be made."""
         connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
-        self._in_use[connection] = asyncio.get_running_loop().time()
+        self._in_use[connection] = backend_of(connection), asyncio.get_running_loop().time()
         return connection
 
     async def release(self, connection: Connection) -> None:
@@ -142,16 +141,16 @@ class Lane:
         del self._in_use[connection]
         await self._pool.release(connection)
 
-    async def renew(self, since: float) -> None:
+    def renew(self, since: float) -> None:
         """After an outage that began at `since`, by the loop's clock: no connection from before it is used again.
 
         They may be to a node that is frozen, cut off, or no primary any more. What has been under way for as long is
         cut off too; its sender finds out what became of it.
         """
-        await self._pool.expire_connections()
-        for connection, began in list(self._in_use.items()):
-            if began < since:
-                terminate(connection)
+        in_use = dict(self._in_use.values())
+        for backend, connection in list(self._connections.items()):
+            if in_use.get(backend, since) <= since:
+                connection.terminate()
 
 
 @contextmanager

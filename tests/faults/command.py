@@ -67,6 +67,6 @@ def _verdict(directory: Path, skipped: Mapping[str, str], console: Console) -> i
         violations = check(history)
         text = summary(history, violations, skipped)
     if directory.is_dir():
-        (directory / "summary.txt").write_text(text + "\n")
+        (directory / "summary.md").write_text(text + "\n")
     console.print(text, markup=False, soft_wrap=True)
     return 1 if violations else 0

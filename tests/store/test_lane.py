@@ -31,7 +31,7 @@ async def _idle_backend(lane: Lane) -> Backend:
 async def test_an_idle_connection_from_before_an_outage_is_not_used_again(lane: Lane) -> None:
     before = await _idle_backend(lane)
     assert await _idle_backend(lane) == before
-    await lane.renew(_now())
+    lane.renew(_now())
     assert await _idle_backend(lane) != before
     lane.close()
 
@@ -40,7 +40,7 @@ async def test_what_hangs_since_before_an_outage_is_cut_off_when_it_is_over(lane
     connection = await lane.acquire()
     hanging = asyncio.ensure_future(connection.execute("select pg_sleep(60)"))
     await asyncio.sleep(0)
-    await lane.renew(_now() + 0.001)
+    lane.renew(_now() + 0.001)
     with pytest.raises(asyncpg.PostgresConnectionError):
         await hanging
     await lane.release(connection)
@@ -50,7 +50,7 @@ async def test_what_hangs_since_before_an_outage_is_cut_off_when_it_is_over(lane
 async def test_what_began_when_an_outage_was_over_goes_on(lane: Lane) -> None:
     outage = _now() - 1
     connection = await lane.acquire()
-    await lane.renew(outage)
+    lane.renew(outage)
     assert await connection.fetchval("select 1") == 1
     await lane.release(connection)
     lane.close()
