@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from tests.faults.checker.liveness import ANSWER_SECONDS, DRAIN_SECONDS, PROBE
 from tests.faults.collector import collect, drained
 from tests.faults.definitions import DEFINITIONS
+from tests.faults.occasions import delete_rules
 from tests.faults.parties import Party, over_http
 from tests.faults.plan import Lane, Strike, names_of, planned
 from tests.faults.processes import faketime_library
@@ -108,8 +109,7 @@ async def _maltreat(
         return left == 0 and asyncio.get_running_loop().time() >= ends_at
 
     with contextlib.ExitStack() as at_the_end:
-        name = "administrator"
-        await define(Party(name, over_http(recorder, name, world.addresses, at_the_end), seed))
+        await define(_administrator("first-administrator", world, recorder, seed, at_the_end))
     await asyncio.gather(*(executors.start() for executors in world.executors))
     say(f"working, {left} faults to come")
     async with asyncio.TaskGroup() as group:
@@ -118,6 +118,12 @@ async def _maltreat(
             work.create_task(nemesis.run(plan, struck))
             work.create_task(run_workload(recorder, world.addresses, seed, is_over))
         watching.cancel()
+    with contextlib.ExitStack() as at_the_end:
+        await delete_rules(_administrator("last-administrator", world, recorder, seed, at_the_end))
+
+
+def _administrator(name: str, world: World, recorder: Recorder, seed: str, at_the_end: contextlib.ExitStack) -> Party:
+    return Party(name, over_http(recorder, name, world.addresses, at_the_end), seed)
 
 
 async def _come_to_rest(world: World, recorder: Recorder, say: Progress) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from tests.faults.checker.creates import account
 from tests.faults.checker.violation import Violation
 from tests.faults.history import History, Window
+from tests.faults.occasions import WAIT
 
 
 def check_coverage(history: History) -> Iterator[Violation]:
@@ -50,6 +51,19 @@ def _during_decisions(history: History) -> int:
     return _hit(history, windows)
 
 
+def _during_waits(history: History) -> int:
+    windows = []
+    for subject, resource in history.resources.items():
+        if resource["definition"] == WAIT:
+            steps = history.of_subject.get(subject, [])
+            windows += [(a.at, b.at) for a, b in pairwise(steps) if a.after == "in-progress"]
+    return _hit(history, windows)
+
+
+def _ticks(history: History) -> int:
+    return sum("tick" in resource.get("requester", {}) for resource in history.resources.values())
+
+
 def _hit(history: History, windows: list[Window]) -> int:
     """In how many of these spans of time a fault began."""
     return sum(any(begin < fault.began < end for fault in history.faults) for begin, end in windows)
@@ -62,4 +76,7 @@ _WHAT: Final[Mapping[str, Callable[[History], int]]] = {
     "a create without an answer that had happened": _recovered,
     "a fault amid a long poll": _during_long_polls,
     "a fault amid a decision": _during_decisions,
+    "a fault amid a wait": _during_waits,
+    "a subscription that an event ended": _logged("event"),
+    "a tick of the scheduler": _ticks,
 }
