@@ -20,7 +20,7 @@ def check_coverage(history: History) -> Iterator[Violation]:
 
 def seen(history: History) -> Mapping[str, int]:
     """How often each of the things was seen. A fault amid a step of a flow is to be added with flows."""
-    return {what: count(history) for what, count in _WHAT.items()}
+    return {what: count(history) for what, count in (OF_CALLS | OF_THE_SERVER).items()}
 
 
 def _stale(history: History) -> int:
@@ -69,13 +69,16 @@ def _hit(history: History, windows: list[Window]) -> int:
     return sum(any(begin < fault.began < end for fault in history.faults) for begin, end in windows)
 
 
-_WHAT: Final[Mapping[str, Callable[[History], int]]] = {
+# What clients and executors meet, and what the server does by itself, which simulations do not have.
+OF_CALLS: Final[dict[str, Callable[[History], int]]] = {
     "a stale execId refused": _stale,
     "a requested-timeout": _logged("requested-timeout"),
     "an in-progress-timeout": _logged("in-progress-timeout"),
     "a create without an answer that had happened": _recovered,
     "a fault amid a long poll": _during_long_polls,
     "a fault amid a decision": _during_decisions,
+}
+OF_THE_SERVER: Final[dict[str, Callable[[History], int]]] = {
     "a fault amid a wait": _during_waits,
     "a subscription that an event ended": _logged("event"),
     "a tick of the scheduler": _ticks,
