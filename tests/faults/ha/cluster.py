@@ -28,7 +28,7 @@ _HERE: Final = "127.0.0.1"
 
 
 class State(NamedTuple):
-    """What Patroni says of the cluster: who is primary, who is its synchronous standby, who is up to date."""
+    """What Patroni says of the cluster: who is primary, for whom its commits wait, who is up to date."""
 
     primary: str
     synchronous: list[str]
@@ -37,7 +37,7 @@ class State(NamedTuple):
     @property
     def is_whole(self) -> bool:
         """Whether every node does its work."""
-        return bool(self.synchronous) and len(self.streaming) == NODES - 1
+        return len(self.synchronous) == len(self.streaming) == NODES - 1
 
 
 def free_port() -> int:
