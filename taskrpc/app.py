@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from taskrpc.engine.flows import is_flow
 from taskrpc.engine.loop import survive
 from taskrpc.engine.reaper import Reaper
 from taskrpc.engine.scheduler import Scheduler
@@ -186,11 +187,19 @@ async def _load_definitions(parts: Parts) -> None:
     for path in parts.settings.definitions:
         for file, content in _files(path):
             try:
-                parts.signals.queued(await parts.definitions.apply_file(file, content, _parsed(content)))
+                await _apply(parts, file, content)
             except TaskRpcError as error:
                 raise TaskRpcError(
                     error.type, f"{_place(file, content, error)}: {error.message}", error.data
                 ) from error
+
+
+async def _apply(parts: Parts, file: Path, content: bytes) -> None:
+    document = _parsed(content)
+    if is_flow(document):
+        await parts.services.flows.apply_file(file, content)
+    else:
+        parts.signals.queued(await parts.definitions.apply_file(file, content, document))
 
 
 def _parsed(content: bytes) -> object:
@@ -202,8 +211,11 @@ def _parsed(content: bytes) -> object:
 
 
 def _place(file: Path, content: bytes, error: TaskRpcError) -> str:
-    """The file, and the line of the definition or field that an error is about; YAML's own errors name theirs."""
+    """The file, and the line of what an error is about in a flow, a definition or its field; YAML's own errors name
+    theirs."""
     data: dict[str, Any] = dict(error.data or {})
+    if "errors" in data and "line" in data["errors"][0]:
+        return f"{file}, line {data['errors'][0]['line']}"
     if "definition" not in data:
         return str(file)
     fields = data["errors"][0]["path"].split(".") if "errors" in data else []

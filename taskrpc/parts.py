@@ -11,8 +11,14 @@ from taskrpc.engine.cleaning import Cleaning
 from taskrpc.engine.decisions import Decisions
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
+from taskrpc.engine.executing import executing
+from taskrpc.engine.execution_facts import Sources
+from taskrpc.engine.execution_starts import Starts
 from taskrpc.engine.file_tokens import FileTokens
 from taskrpc.engine.files import Files
+from taskrpc.engine.flow_sources import FlowReader
+from taskrpc.engine.flow_triggers import FlowTriggers
+from taskrpc.engine.flows import Flows
 from taskrpc.engine.hints import Hints
 from taskrpc.engine.keys import Keys
 from taskrpc.engine.loop import run_every
@@ -37,14 +43,25 @@ from taskrpc.store.batcher import Spawn
 from taskrpc.store.claims import Claims
 from taskrpc.store.database import Database
 from taskrpc.store.definitions import DefinitionStore
+from taskrpc.store.flow_triggers import FlowTriggerStore
+from taskrpc.store.flows import FlowStore
 from taskrpc.store.hub import Hub
 from taskrpc.store.inboxes import Inboxes
 from taskrpc.store.reaping import Reaping
 from taskrpc.store.retention import Retention
 from taskrpc.store.signals import Signals
 from taskrpc.store.submissions import Submissions
+from taskrpc.wire.yaml_places import lines_of
+from taskrpc.wire.yaml_reader import decode
 
 _LOG_KEEPING_SECONDS: Final = 3600.0
+
+
+class _YamlTexts:
+    """Reads flows that come as text; JSON is YAML."""
+
+    decode = staticmethod(decode)
+    lines_of = staticmethod(lines_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +104,7 @@ class Parts:
             run_every("retention", self.cleaning.expire),
             run_every("slow poll", self.dispatcher.look),
             run_every("workflows", self.pump.look),
+            run_every("flows", self.services.executions.loop.look),
             run_every("results", self.results.look, self.hints.look_for_results),
             run_every("definitions", self.definitions.look, self.definitions.outdated),
             run_every("keys", self.keys.look, self.keys.outdated),
@@ -112,17 +130,25 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     """
     signals, results = Signals(), Results(database)
     definitions = Definitions(DefinitionStore(database), strict=settings.strict_definitions)
+    flows = Flows(FlowStore(database), definitions, FlowReader(_YamlTexts()))
     pump = Pump(Inboxes(database, signals), database, spawn)
-    decisions = Decisions(database, signals, spawn, definitions)
+    starts = Starts(database, flows)
+    decisions = Decisions(database, signals, spawn, definitions, starts)
     tasks = Tasks(database, signals, spawn, definitions, decisions, results)
-    workflows = Workflows(database, signals, spawn, definitions, results, pump)
+    workflows = Workflows(database, signals, spawn, definitions, starts, results, pump)
+    namespaces = Namespaces.on(database, load_cipher(settings))
+    files = Files(open_storage(settings.storage, settings.data_dir), FileTokens(database), settings.max_file)
+    outside = Sources(flows, namespaces, files)
+    executions = executing(database, signals, spawn, definitions, outside, starts, tasks, workflows)
     claims = Claims(database, tasks.transitions["release"], spawn)
     dispatcher = Dispatcher(claims, spawn)
     keys = Keys(database, open_without=settings.is_open_without_keys)
     hints = Hints(dispatcher, results, definitions, keys)
-    activities = Activities(definitions)
+    activities = Activities(definitions, starts)
     reading, submissions = Reading(database), Submissions(database, signals)
-    schedules = Schedules(database, activities, signals)
+    triggers = FlowTriggers(FlowTriggerStore(database), outside, definitions, starts)
+    executions.steps.on_state(triggers.fired)
+    schedules = Schedules(database, activities, triggers, signals)
     subscriptions = Subscriptions(database, spawn, activities, signals)
     asynchronous = AsynchronousWorkflows(submissions, definitions, tasks, workflows, reading)
     services = Services(
@@ -130,14 +156,17 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
         workflows,
         dispatcher,
         definitions,
+        flows,
         reading,
         signals,
         hints,
         schedules,
+        triggers,
         subscriptions,
         asynchronous,
-        Namespaces.on(database, load_cipher(settings)),
-        Files(open_storage(settings.storage, settings.data_dir), FileTokens(database), settings.max_file),
+        executions,
+        namespaces,
+        files,
     )
     reaper, cleaning = Reaper(Reaping(database, signals)), Cleaning(Retention(database), claims, tasks, spawn)
     callbacks = Callbacks(database, claims, tasks, spawn, networks(settings.callback_networks))
@@ -154,6 +183,7 @@ def _connect(parts: Parts) -> None:
     parts.signals.subscribe(parts.cleaning.queued, lambda _: None)
     parts.signals.subscribe_due(parts.reaper.due_in)
     parts.signals.subscribe_reported(parts.pump.wake)
+    parts.signals.subscribe_told(parts.services.executions.loop.told)
     parts.signals.subscribe_changes(parts.matcher.changed)
     parts.signals.subscribe_changes(parts.callbacks.changed)
     parts.database.on_return(lambda: parts.dispatcher.wake(None))

@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(Path(".taskrpc"), description="Where the embedded PostgreSQL keeps its data.")
     definitions: Annotated[tuple[Path, ...], NoDecode] = Field(
-        (), description="YAML file of definitions, or a folder of them; may be given several times."
+        (), description="YAML file of definitions or of a flow, or a folder of them; may be given several times."
     )
     strict_definitions: bool = Field(False, description="Refuse tasks whose definition is not known.")
     max_body: int = Field(8 * MIB, ge=1024, le=256 * MIB, description="Largest body in bytes (YAML: at most 1 MiB).")

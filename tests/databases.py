@@ -122,6 +122,18 @@ class Clock:
                 """
             )
 
+    async def stop(self) -> None:
+        """Has it stand still from now on, but for when it is moved."""
+        async with connected(self.url) as connection:
+            await connection.execute(
+                """
+                alter table taskrpc.test_clock add column stopped_at timestamptz;
+                update taskrpc.test_clock set stopped_at = pg_catalog.now();
+                create or replace function taskrpc.now() returns timestamptz language sql stable parallel safe
+                as $$ select stopped_at + offset_ from taskrpc.test_clock $$;
+                """
+            )
+
     async def now(self) -> datetime.datetime:
         """The time that it shows."""
         async with connected(self.url) as connection:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
+from taskrpc.client.flow_methods import FlowMethods
 from taskrpc.client.namespace_methods import NamespaceMethods
 from taskrpc.client.rule_methods import RuleMethods
 
@@ -21,6 +22,9 @@ WIRE_NAMES: Final[Mapping[str, str]] = {
     "include_log": "include-log?",
     "include_activities": "include-activities?",
     "include_decisions": "include-decisions?",
+    "include_task_runs": "include-task-runs?",
+    "task_run_id": "taskRunId",
+    "new_id": "newId",
     "include_definitions": "includeDefinitions",
     "exclude_definitions": "excludeDefinitions",
     "progress_current": "progress-current",
@@ -35,7 +39,7 @@ def wire_params(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in given.items()}
 
 
-class Methods(RuleMethods[Result], NamespaceMethods[Result]):
+class Methods(RuleMethods[Result], FlowMethods[Result], NamespaceMethods[Result]):
     """All methods, each answering the `result` of its RPC.
 
     So a method about one task answers `{"resource": …}`, a poll `{"resources": […]}`. Refusals, and a service
@@ -189,15 +193,40 @@ class Methods(RuleMethods[Result], NamespaceMethods[Result]):
         return self._call("workflow/create-and-execute", **arguments, execute_at=execute_at, callback=callback)
 
     def workflow_status(
-        self, id: str, *, include_activities: bool | None = None, include_decisions: bool | None = None
+        self,
+        id: str,
+        *,
+        include_activities: bool | None = None,
+        include_decisions: bool | None = None,
+        include_task_runs: bool | None = None,
+        include_log: bool | None = None,
     ) -> Result:
-        """The workflow as it is now, with what it has started and its decisions if wanted."""
+        """The workflow as it is now; if wanted with what it has started, its decisions, a flow's task runs, its log."""
         wanted = {"include_activities": include_activities, "include_decisions": include_decisions}
-        return self._call("workflow/status", id=id, **wanted)
+        of_flow = {"include_task_runs": include_task_runs, "include_log": include_log}
+        return self._call("workflow/status", id=id, **wanted, **of_flow)
 
     def workflow_result(self, id: str, *, timeout: int | None = None) -> Result:
         """Wait until the workflow is done, at most `timeout`; answers the workflow as it then is."""
         return self._call("workflow/result", id=id, timeout=timeout)
+
+    def workflow_resume(
+        self, id: str, *, task_run_id: str | None = None, inputs: Mapping[str, Any] | None = None
+    ) -> Result:
+        """Let a paused task run of a flow go on; `task_run_id` says which, if there are several."""
+        return self._call("workflow/resume", id=id, task_run_id=task_run_id, inputs=inputs)
+
+    def workflow_restart(self, id: str) -> Result:
+        """Have what failed in the execution of a flow done again."""
+        return self._call("workflow/restart", id=id)
+
+    def workflow_replay(self, id: str, *, task_run_id: str | None = None, new_id: str | None = None) -> Result:
+        """Begin a new execution of a flow with the inputs of this one, perhaps from one of its task runs on."""
+        return self._call("workflow/replay", id=id, task_run_id=task_run_id, new_id=new_id)
+
+    def workflow_kill(self, id: str) -> Result:
+        """End the execution of a flow at once; the same as `workflow_cancel`."""
+        return self._call("workflow/kill", id=id)
 
     def workflow_cancel(self, id: str) -> Result:
         """End the workflow at once, with everything that it has started."""

@@ -10,7 +10,7 @@ from taskrpc.core.ids import uuid7
 _CREATES: Final = frozenset({"awf.task/create-and-execute", "awf.workflow/create-and-execute"})
 _CHANGES: Final = frozenset(
     {
-        "awf.workflow/cancel",
+        *(f"awf.workflow/{name}" for name in ("cancel", "kill", "resume", "restart", "replay")),
         *(
             f"awf.task/{name}"
             for name in ("start", "notify", "success", "fail", "release", "feedback", "cancel", "stop", "retry")

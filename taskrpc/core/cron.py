@@ -8,12 +8,12 @@ or hour begins with `*` follows the clock on the wall.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-_FIELDS: Final = 5
+_FIELDS: Final = (5, 6)
 _NICKNAMES: Final[Mapping[str, str]] = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -23,13 +23,17 @@ _NICKNAMES: Final[Mapping[str, str]] = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
+# Which of the ticks fire that nobody was there for, or that waited.
+Missed = Literal["all", "last", "none"]
+PROMPT_SECONDS: Final = 60
+_FIRST_MOMENT: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SOME_MOMENT: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _INSTANT: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A cron expression of five fields and the zone in which it is meant."""
+    """A cron expression of five fields, or of six that begin with seconds, and the zone in which it is meant."""
 
     expression: str
     zone: ZoneInfo
@@ -42,6 +46,25 @@ class Schedule:
                 return at
         return None
 
+    def previous_tick(self, before: datetime) -> datetime | None:
+        """The last tick before a moment; None when there was none since 1970."""
+        newest = self.last_tick(_FIRST_MOMENT, before - _INSTANT)
+        return None if newest == _FIRST_MOMENT else newest
+
+    def last_tick(self, tick: datetime, until: datetime) -> datetime:
+        """The last tick from a tick on that is not after a moment; that tick itself if the moment is before it."""
+        gap = timedelta(seconds=1)
+        while until - gap > tick and self._none_between(until - gap, until):
+            gap *= 4
+        newest, following = tick, self.next_tick(max(until - gap, tick))
+        while following is not None and following <= until:
+            newest, following = following, self.next_tick(following)
+        return newest
+
+    def _none_between(self, after: datetime, until: datetime) -> bool:
+        following = self.next_tick(after)
+        return following is None or following > until
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -51,10 +74,14 @@ class Turn:
     following: datetime | None
 
 
-def turn(schedule: Schedule, tick: datetime, now: datetime, deadline_seconds: float) -> Turn:
+def turn(schedule: Schedule, tick: datetime, now: datetime, deadline_seconds: float, missed: Missed = "all") -> Turn:
     """Judges a tick at `now`. One that was missed for longer than its deadline does not fire any more, and neither do
-    those that follow it and are as late: they are passed over in one go."""
-    earliest = now - timedelta(seconds=deadline_seconds)
+    those that follow it and are as late: they are passed over in one go. Of those that are left fire `all`; the `last`
+    one; or `none`, so only one that is not late by a minute or by another tick."""
+    earliest = now - timedelta(seconds=deadline_seconds if missed != "none" else min(deadline_seconds, PROMPT_SECONDS))
+    newest = tick if missed == "all" else schedule.last_tick(tick, now)
+    if tick < newest:
+        return Turn(False, newest if missed == "last" else schedule.next_tick(now))
     if tick >= earliest:
         return Turn(True, schedule.next_tick(tick))
     return Turn(False, schedule.next_tick(max(tick, earliest - _INSTANT)))
@@ -64,10 +91,10 @@ def parse_schedule(expression: str, timezone: str = "UTC") -> Schedule:
     """A schedule from what people write. Raises ValueError with a sentence: a field that is none, a zone that nobody
     knows, a schedule that never ticks."""
     fields = _NICKNAMES.get(expression.strip().lower(), expression).split()
-    if len(fields) != _FIELDS:
+    if len(fields) not in _FIELDS:
         names = ", ".join(sorted(_NICKNAMES))
         raise ValueError(f"{expression!r} has {len(fields)} fields; five are needed (minute hour day month weekday), "
-                         f"or one of {names}")  # fmt: skip
+                         f"six with a second before them, or one of {names}")  # fmt: skip
     schedule = Schedule(" ".join(fields), parse_zone(timezone))
     try:
         tick = schedule.next_tick(_SOME_MOMENT)

@@ -20,9 +20,11 @@ from pydantic import (
 )
 
 from taskrpc.core.schema import Schema, compile_schema
-from taskrpc.errors import MOST_MISTAKES, Mistake, TaskRpcError, invalid_params_of
+from taskrpc.errors import MOST_MISTAKES, Mistake, TaskRpcError, invalid_params, invalid_params_of
 
+# What tasks of a name are; a flow is a workflow whose decisions the server takes.
 Kind = Literal["task", "workflow"]
+DefinitionKind = Literal["task", "workflow", "flow"]
 TEN_YEARS_MS: Final = 315_360_000_000
 Milliseconds = Annotated[StrictInt, Field(ge=0, le=TEN_YEARS_MS)]
 Limit = Annotated[StrictInt, Field(ge=0, le=1_000_000_000)]
@@ -60,7 +62,7 @@ class DefinitionSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Kind = "task"
+    kind: DefinitionKind = "task"
     description: StrictStr | None = None
     requestedToStartTimeout: Annotated[StrictInt, Field(ge=1, le=TEN_YEARS_MS)] = 10_000
     inProgressTimeout: Annotated[StrictInt, Field(ge=1, le=TEN_YEARS_MS)] = 120_000
@@ -80,12 +82,17 @@ class DefinitionSpec(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _has_the_defaults_of_its_kind(cls, fields: dict[str, object]) -> dict[str, object]:
-        return {**_DEFAULTS_OF_WORKFLOWS, **fields} if fields.get("kind") == "workflow" else fields
+        return {**_DEFAULTS_OF_WORKFLOWS, **fields} if fields.get("kind") in ("workflow", "flow") else fields
+
+    @property
+    def starts(self) -> Kind:
+        """The kind of what is created with the definition."""
+        return "task" if self.kind == "task" else "workflow"
 
     @field_validator("concurrencyLimit", "concurrencyPath", "queueLimit")
     @classmethod
     def _limits_tasks(cls, limit: object, info: ValidationInfo) -> object:
-        if limit is not None and info.data.get("kind") == "workflow":
+        if limit is not None and info.data.get("kind") != "task":
             raise ValueError("a workflow has no limit; give it to the definitions of the tasks that it starts")
         return limit
 
@@ -162,6 +169,8 @@ def default_definition(name: str, kind: Kind = "task") -> Definition:
 _DEFAULTS: Final = {"task": (0, DefinitionSpec()), "workflow": (-1, DefinitionSpec(kind="workflow"))}
 
 
+# What a flow is for those who create executions of it; the flow itself is read by who runs it.
+FLOW_SPEC: Final = DefinitionSpec(kind="flow")
 LARGEST_DEFINITION: Final = 256 * 1024
 
 
@@ -170,6 +179,8 @@ def parse_definition(fields: Mapping[str, object]) -> DefinitionSpec:
     given = {key: value for key, value in fields.items() if value is not None}
     if len(orjson.dumps(given)) > LARGEST_DEFINITION:
         raise TaskRpcError("invalid-params", f"A definition has at most {LARGEST_DEFINITION} bytes")
+    if given.get("kind") == "flow":
+        raise invalid_params("kind", 'task or workflow is expected, not "flow": flows are put with awf.flow/put')
     try:
         return DefinitionSpec.model_validate(given)
     except ValidationError as error:

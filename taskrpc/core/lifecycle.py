@@ -55,6 +55,8 @@ WORKFLOW_EDGES: Final = frozenset(
         ("in-progress", "unknown-error", "done"),
         ("in-progress", "decision-failed", "done"),
         ("in-progress", "nothing-left-to-do", "done"),
+        ("in-progress", "flow-ended", "done"),
+        ("done", "restart", "in-progress"),
         *((status, "cancel", "done") for status in ("created", "in-progress")),
         *((status, "dropped", "done") for status in ("created", "in-progress")),
     }

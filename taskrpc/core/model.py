@@ -55,7 +55,7 @@ def task_resource(row: Row) -> Resource:
         resource["workflow-definition"] = row["name"]
     else:
         resource["definition"] = row["name"]
-    for key in ("label", "outcome"):
+    for key in ("label", "outcome", "state"):
         if row[key] is not None:
             resource[key] = row[key]
     if status in _HAS_EXEC_ID and row["exec_id"] is not None:

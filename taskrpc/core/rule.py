@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from taskrpc.core.cron import Schedule, parse_schedule, parse_zone
+from taskrpc.core.cron import Missed, Schedule, parse_schedule, parse_zone
 from taskrpc.core.definition import Label, Name, Priority, invalid
 from taskrpc.core.model import resource_type
 from taskrpc.core.selection import Selection
@@ -23,7 +23,7 @@ from taskrpc.core.template import check_templates, filled
 
 SCHEDULER_RULE: Final = "AidboxSchedulerRule"
 SUBSCRIPTION_RULE: Final = "AidboxSubscriptionRule"
-_LONGEST_DEADLINE_SECONDS: Final = 366 * 24 * 3600
+LONGEST_DEADLINE_SECONDS: Final = 366 * 24 * 3600
 
 
 class ActivityRequest(BaseModel):
@@ -80,10 +80,11 @@ class SchedulerRule(Rule):
     schedule: Annotated[StrictStr, Field(min_length=1, max_length=255)]
     timezone: StrictStr = "UTC"
     execute_on_setup: StrictBool = Field(False, alias="execute-on-setup")
-    concurrency_policy: Literal["forbid", "allow"] = Field("forbid", alias="concurrency-policy")
-    start_deadline_seconds: Annotated[StrictInt, Field(ge=1, le=_LONGEST_DEADLINE_SECONDS)] = Field(
+    concurrency_policy: Literal["forbid", "allow", "wait"] = Field("forbid", alias="concurrency-policy")
+    start_deadline_seconds: Annotated[StrictInt, Field(ge=1, le=LONGEST_DEADLINE_SECONDS)] = Field(
         60, alias="start-deadline-seconds"
     )
+    missed_ticks: Missed = Field("all", alias="missed-ticks")
 
     @field_validator("schedule")
     @classmethod

@@ -7,7 +7,8 @@ from typing import Any
 from taskrpc.core.definition import Definition
 from taskrpc.core.rule import Rule
 from taskrpc.engine.definitions import Definitions
-from taskrpc.engine.requests import TaskRequest, new_task, new_workflow
+from taskrpc.engine.execution_starts import Starts
+from taskrpc.engine.requests import TaskRequest, new_task
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.creations import Inserted, NewTask, insert
 from taskrpc.store.database import Connection
@@ -24,8 +25,9 @@ class OutdatedDefinitions(Exception):
 class Activities:
     """Prepares and starts what rules ask for."""
 
-    def __init__(self, definitions: Definitions) -> None:
+    def __init__(self, definitions: Definitions, starts: Starts) -> None:
         self._definitions = definitions
+        self._starts = starts
 
     async def prepare(
         self, rule: Rule, activity_id: str, requester: Mapping[str, object], params: Mapping[str, Any] | None
@@ -34,13 +36,13 @@ class Activities:
         while True:
             known = self._definitions.newest
             try:
-                return self._prepare(rule, activity_id, requester, params)
+                return await self._prepare(rule, activity_id, requester, params)
             except TaskRpcError:
                 await self._definitions.look()
                 if self._definitions.newest == known:
                     raise
 
-    def _prepare(
+    async def _prepare(
         self, rule: Rule, activity_id: str, requester: Mapping[str, object], params: Mapping[str, Any] | None
     ) -> Activity:
         request = TaskRequest(
@@ -51,8 +53,10 @@ class Activities:
             priority=rule.request.priority,
             requester=requester,
         )
-        new = new_workflow if rule.starts == "workflow" else new_task
-        return new(request, self._definition(rule), activity_id)
+        definition = self._definition(rule)
+        if rule.starts == "workflow":
+            return await self._starts.workflow(request, definition, activity_id)
+        return new_task(request, definition, activity_id)
 
     def _definition(self, rule: Rule) -> Definition:
         of = self._definitions.of_workflow if rule.starts == "workflow" else self._definitions.of_task

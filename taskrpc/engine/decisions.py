@@ -7,7 +7,8 @@ from taskrpc.core.lifecycle import Call
 from taskrpc.core.model import Row
 from taskrpc.core.workflow import Decision, End, Schedule, parse_decision
 from taskrpc.engine.definitions import Definitions
-from taskrpc.engine.requests import TaskRequest, json_text, new_task, new_workflow
+from taskrpc.engine.execution_starts import Starts
+from taskrpc.engine.requests import TaskRequest, json_text, new_task
 from taskrpc.errors import Mistake, TaskRpcError, invalid_params_of, mistakes_of
 from taskrpc.store.batcher import Batcher, Spawn
 from taskrpc.store.creations import NewTask
@@ -24,8 +25,11 @@ _MOST_CHECKS: Final = 5
 class Decisions:
     """Carries out what decisions say."""
 
-    def __init__(self, database: Database, signals: Signals, spawn: Spawn, definitions: Definitions) -> None:
+    def __init__(
+        self, database: Database, signals: Signals, spawn: Spawn, definitions: Definitions, starts: Starts
+    ) -> None:
         self._definitions = definitions
+        self._starts = starts
         self._batcher: Batcher[Decided, Done | OutdatedDefinitions] = Batcher(
             "decide", database, spawn, DecisionStore(database, signals).run
         )
@@ -58,7 +62,7 @@ class Decisions:
             new: list[NewTask | NewWorkflow] = []
             for schedule in schedules:
                 try:
-                    new.append(self._new(schedule, workflow_id, call_id))
+                    new.append(await self._new(schedule, workflow_id, call_id))
                 except TaskRpcError as refusal:
                     found += mistakes_of(refusal, f"{schedule.path}.definition")
             if not found:
@@ -67,7 +71,7 @@ class Decisions:
             if not await self._definitions.changed_since(known):
                 raise invalid_params_of(found)
 
-    def _new(self, schedule: Schedule, workflow_id: str, call_id: str) -> NewTask | NewWorkflow:
+    async def _new(self, schedule: Schedule, workflow_id: str, call_id: str) -> NewTask | NewWorkflow:
         request = TaskRequest(
             definition=schedule.definition,
             params=schedule.params,
@@ -78,7 +82,8 @@ class Decisions:
         place, params = f"{schedule.path}.definition", f"{schedule.path}.params"
         if schedule.kind == "task":
             return new_task(request, self._definitions.of_task(schedule.definition, place), call_id, params)
-        return new_workflow(request, self._definitions.of_workflow(schedule.definition, place), call_id, params)
+        definition = self._definitions.of_workflow(schedule.definition, place)
+        return await self._starts.workflow(request, definition, call_id, params)
 
     async def _ending(self, end: End, row: Row) -> Ending:
         """The end of a workflow; its result or error is checked against its own revision of its definition."""

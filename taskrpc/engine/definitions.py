@@ -9,7 +9,15 @@ from typing import Any, Final
 import orjson
 
 from taskrpc.core.built_in import BUILT_INS, definition_fields
-from taskrpc.core.definition import Definition, DefinitionSpec, Kind, default_definition, parse_definition, shown
+from taskrpc.core.definition import (
+    FLOW_SPEC,
+    Definition,
+    DefinitionSpec,
+    Kind,
+    default_definition,
+    parse_definition,
+    shown,
+)
 from taskrpc.core.model import DECISION_TASK, Queue
 from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.store.database import Record
@@ -22,7 +30,8 @@ MOST_FORMER_REVISIONS: Final = 100
 
 
 def _definition(row: Record) -> Definition:
-    return Definition(row["name"], row["rev"], parse_definition(orjson.loads(row["spec"])))
+    spec = FLOW_SPEC if row["kind"] == "flow" else parse_definition(orjson.loads(row["spec"]))
+    return Definition(row["name"], row["rev"], spec)
 
 
 def _is_untouched(definition: Definition) -> bool:
@@ -93,14 +102,14 @@ class Definitions:
                 raise definition_not_found(name)
             default = default_definition(name, kind)
             return Definition(name, self._deleted.get(name, default.rev), default.spec)
-        if definition.spec.kind != kind:
+        if definition.spec.starts != kind:
             raise invalid_params(path, f"{name} is defined as a {definition.spec.kind}, not as a {kind}")
         return definition
 
     def kind(self, name: str) -> Kind | None:
-        """Of which kind a definition is; None where nobody defined the name, or it was deleted."""
+        """What is created with a definition; None where nobody defined the name, or it was deleted."""
         definition = self._by_name.get(name)
-        return None if definition is None else definition.spec.kind
+        return None if definition is None else definition.spec.starts
 
     def is_deleted(self, name: str) -> bool:
         """Whether the name had a definition."""

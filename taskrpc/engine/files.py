@@ -71,6 +71,11 @@ class Files:
                 raise invalid_params("uri", f"{uri[:200]} has {file.size} bytes; at most {most} can be read at once")
             return b"".join([piece async for piece in file.pieces(0, file.size)])
 
+    async def size(self, uri: str) -> int:
+        """How many bytes a file has; raises as `reading` does."""
+        async with self.reading(_path(uri)) as file:
+            return file.size
+
     async def delete(self, prefix: str) -> None:
         """Removes all files below a path that ends with a slash: those of an execution that is forgotten."""
         checked(prefix.removesuffix("/"))

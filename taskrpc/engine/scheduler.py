@@ -6,21 +6,19 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-import orjson
-
 from taskrpc.core.cron import turn
 from taskrpc.core.ids import derived_id
-from taskrpc.core.rule import SCHEDULER_RULE, SchedulerRule
+from taskrpc.core.rule import SchedulerRule
 from taskrpc.core.timestamps import format_time
-from taskrpc.engine.activities import Activities, OutdatedDefinitions
+from taskrpc.engine.activities import OutdatedDefinitions
 from taskrpc.engine.loop import run_every
+from taskrpc.engine.rule_starts import RuleStarts, open_status, refuse_second, rule_of
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.creations import Inserted
 from taskrpc.store.database import Connection, Database, Record
 from taskrpc.store.recovery import OUTAGES, through_outages
 from taskrpc.store.scheduler_rules import SchedulerRules
 from taskrpc.store.signals import Signals
-from taskrpc.store.statements import SQL
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +33,10 @@ ASIDE_SECONDS: Final = 5.0
 class Scheduler:
     """Judges ticks, sleeps until the next one, at most LONGEST_PAUSE_SECONDS."""
 
-    def __init__(self, database: Database, rules: SchedulerRules, activities: Activities, signals: Signals) -> None:
+    def __init__(self, database: Database, rules: SchedulerRules, starts: RuleStarts, signals: Signals) -> None:
         self._database = database
         self._rules = rules
-        self._activities = activities
+        self._starts = starts
         self._signals = signals
         self._poke = asyncio.Event()
         self._aside: dict[str, float] = {}
@@ -90,15 +88,18 @@ class Scheduler:
         inserted.tell(self._signals)
 
     async def _decide(self, connection: Connection, row: Record) -> Inserted:
-        """Starts what the rule asks for, or notes why not; the next tick is written either way."""
+        """Starts what the rule asks for, or notes why not; the next tick is written either way. One that has to wait is
+        left as it is."""
         rule, tick = rule_of(row), row["next_at"]
-        verdict = turn(rule.ticks, tick, row["now"], rule.start_deadline_seconds)
+        if rule.concurrency_policy == "wait" and await open_status(connection, row) is not None:
+            return Inserted()
+        verdict = turn(rule.ticks, tick, row["now"], rule.start_deadline_seconds, rule.missed_ticks)
         try:
             if not verdict.fires:
                 raise _missed(rule, tick, row["now"])
             await refuse_second(connection, rule, row)
             activity_id = derived_id("tick", row["id"], format_time(tick))
-            return await fire(self._activities, connection, row, activity_id, tick, verdict.following)
+            return await self._starts.fire(connection, row, activity_id, tick, verdict.following)
         except TaskRpcError as refusal:
             if refusal.type in OUTAGES:
                 raise
@@ -108,43 +109,11 @@ class Scheduler:
             return Inserted()
 
 
-def rule_of(row: Record) -> SchedulerRule:
-    """The rule that a row keeps."""
-    return SchedulerRule.model_validate(orjson.loads(row["spec"]))
-
-
-async def fire(
-    activities: Activities, connection: Connection, row: Record, activity_id: str, tick: datetime | None,
-    following: datetime | None,
-) -> Inserted:  # fmt: skip
-    """Starts what a rule asks for, in the transaction that holds the rule, and notes it. Raises what refuses it."""
-    rule = rule_of(row)
-    requester = {"id": row["id"], "resourceType": SCHEDULER_RULE}
-    if tick is not None:
-        requester["tick"] = format_time(tick)
-    activity = await activities.prepare(rule, activity_id, requester, rule.request.params)
-    inserted = await activities.start(connection, [activity])
-    for refusal in inserted.refused.values():
-        raise refusal
-    await SchedulerRules.note_fire(connection, row, following, tick, {"id": activity_id, "resourceType": rule.resource})
-    return inserted
-
-
-async def refuse_second(connection: Connection, rule: SchedulerRule, row: Record) -> None:
-    """Raises `wrong-status` where the rule, which is locked, forbids to start anything while what it started last is
-    not done."""
-    status = await connection.fetchval(SQL["status_of_started"], row["id"])
-    if rule.concurrency_policy == "forbid" and status not in (None, "done"):
-        started = orjson.loads(row["started"])
-        raise TaskRpcError(
-            "wrong-status",
-            f"{started['resourceType']} {started['id']}, which rule {row['id']} started last, is {status}",
-            {"status": status},
-        )
-
-
 def _missed(rule: SchedulerRule, tick: datetime, now: datetime) -> TaskRpcError:
     late = (now - tick).total_seconds()
-    return TaskRpcError(
-        "missed", f"nobody was there to start it for {late:.0f} s; the deadline is {rule.start_deadline_seconds} s"
-    )
+    reason = f"the deadline is {rule.start_deadline_seconds} s"
+    if rule.missed_ticks != "all":
+        reason += (
+            f", and of missed ticks {'only the last starts' if rule.missed_ticks == 'last' else 'none start'} anything"
+        )
+    return TaskRpcError("missed", f"nobody was there to start it for {late:.0f} s; {reason}")

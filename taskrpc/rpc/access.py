@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from taskrpc.core.access import Access, Role
+from taskrpc.engine.flows import flow_name
 from taskrpc.errors import TaskRpcError
 from taskrpc.rpc.services import Services
 
@@ -39,6 +40,11 @@ async def _created(services: Services, access: Access, params: Any) -> Any:
 
 async def _definition(services: Services, access: Access, params: Any) -> Any:
     access.check([params.id])
+    return params
+
+
+async def _flow(services: Services, access: Access, params: Any) -> Any:
+    access.check([flow_name(params.namespace, params.id)])
     return params
 
 
@@ -107,12 +113,22 @@ RULES: Final[Mapping[str, Rule]] = {
     "awf.workflow/create-and-execute": Rule(_USERS, _created),
     "awf.workflow/status": Rule(_BOTH, _workflow),
     "awf.workflow/cancel": Rule(_USERS, _workflow),
+    "awf.workflow/kill": Rule(_USERS, _workflow),
+    "awf.workflow/resume": Rule(_USERS, _workflow),
+    "awf.workflow/restart": Rule(_USERS, _workflow),
+    "awf.workflow/replay": Rule(_USERS, _workflow),
     "awf.workflow/result": Rule(_USERS, _workflow),
     "awf.workflow/list": Rule(_USERS, _listed),
     "awf.definition/put": Rule(_ADMINS, _definition),
     "awf.definition/get": Rule(_BOTH, _definition),
     "awf.definition/list": Rule(_BOTH, _nothing),
     "awf.definition/delete": Rule(_ADMINS, _definition),
+    # What a flow starts may be of any definition, so a bound key puts none.
+    "awf.flow/put": Rule(_ADMINS, _everything),
+    "awf.flow/validate": Rule(_BOTH, _nothing),
+    "awf.flow/get": Rule(_BOTH, _flow),
+    "awf.flow/list": Rule(_BOTH, _nothing),
+    "awf.flow/delete": Rule(_ADMINS, _flow),
     "awf.event/publish": Rule(_USERS, _everything),
     "awf.scheduler/put": Rule(_ADMINS, _everything),
     "awf.scheduler/get": Rule(_USERS, _everything),

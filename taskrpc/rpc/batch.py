@@ -9,6 +9,7 @@ from taskrpc.core.json_text import JsonText
 from taskrpc.core.model import Resource
 from taskrpc.errors import TaskRpcError
 from taskrpc.rpc import definitions as _definitions  # noqa: F401  (enters its methods into the table)
+from taskrpc.rpc import flows as _flows  # noqa: F401
 from taskrpc.rpc import namespaces as _namespaces  # noqa: F401
 from taskrpc.rpc import scheduler as _scheduler  # noqa: F401
 from taskrpc.rpc import subscriptions as _subscriptions  # noqa: F401

@@ -278,6 +278,26 @@ class StatusOfWorkflow(Exact):
     id: StrictStr
     activities: StrictBool = Field(False, validation_alias=AliasChoices("include-activities?", "include-activities"))
     decisions: StrictBool = Field(False, validation_alias=AliasChoices("include-decisions?", "include-decisions"))
+    task_runs: StrictBool = Field(False, validation_alias=AliasChoices("include-task-runs?", "include-task-runs"))
+    log: StrictBool = Field(False, validation_alias=AliasChoices("include-log?", "include-log"))
+
+
+class Resume(Exact):
+    """`awf.workflow/resume`: which paused task run goes on, and the inputs that it asks for."""
+
+    id: StrictStr
+    task_run_id: StrictStr | None = Field(None, alias="taskRunId")
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    call_id: CallId | None = Field(None, alias="callId")
+
+
+class Replay(Exact):
+    """`awf.workflow/replay`: from where on, and the id of the new execution."""
+
+    id: StrictStr
+    task_run_id: StrictStr | None = Field(None, alias="taskRunId")
+    new_id: NewId | None = Field(None, alias="newId")
+    call_id: CallId | None = Field(None, alias="callId")
 
 
 class WorkflowFilter(ListFilter):

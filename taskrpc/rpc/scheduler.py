@@ -13,7 +13,7 @@ from taskrpc.store.database import Record
 
 
 def _resource(row: Record) -> Resource:
-    known: Resource = {}
+    known: Resource = {} if row["flow"] is None else {"flow": row["flow"], "trigger": row["trigger"]}
     if row["next_at"] is not None:
         known["next-tick"] = format_time(row["next_at"])
     if row["fired_at"] is not None:

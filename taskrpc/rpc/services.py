@@ -6,7 +6,10 @@ from taskrpc.core.access import Access
 from taskrpc.engine.caller import Caller
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
+from taskrpc.engine.executing import Executing
 from taskrpc.engine.files import Files
+from taskrpc.engine.flow_triggers import FlowTriggers
+from taskrpc.engine.flows import Flows
 from taskrpc.engine.hints import Hints
 from taskrpc.engine.namespaces import Namespaces
 from taskrpc.engine.reading import Reading
@@ -26,12 +29,15 @@ class Services:
     workflows: Workflows
     dispatcher: Dispatcher
     definitions: Definitions
+    flows: Flows
     reading: Reading
     signals: Signals
     hints: Hints
     schedules: Schedules
+    triggers: FlowTriggers
     subscriptions: Subscriptions
     asynchronous: AsynchronousWorkflows
+    executions: Executing
     namespaces: Namespaces
     files: Files
 

@@ -25,7 +25,7 @@ async def create_and_execute(services: Services, context: Context, params: p.Cre
 
 @method("awf.workflow/status", p.StatusOfWorkflow)
 async def status(services: Services, context: Context, params: p.StatusOfWorkflow) -> Resource:
-    """A workflow as it is; on request with what it has started, and with its decisions, oldest first."""
+    """A workflow as it is; on request with what it has started, its decisions, a flow's task runs, its log."""
     answer: Resource = {"resource": task_resource(await services.workflows.row(params.id))}
     if params.activities:
         kinds = ("task", "workflow")
@@ -33,6 +33,10 @@ async def status(services: Services, context: Context, params: p.StatusOfWorkflo
         answer["activities"] = [_shown(activity, context.access) for activity in activities]
     if params.decisions:
         answer["decisions"] = await services.reading.children(params.id, ("decision",), "include-decisions?")
+    if params.task_runs:
+        answer["taskRuns"] = await services.executions.commands.task_runs(params.id)
+    if params.log:
+        answer["log"] = await services.reading.history(params.id)
     return answer
 
 
@@ -48,6 +52,34 @@ def _shown(activity: Resource, access: Access | None) -> Resource:
 async def cancel(services: Services, context: Context, params: p.OfTask) -> Resource:
     """Ends a workflow at once, with everything that it has started; running executors learn it from `wrong-status`."""
     return {"resource": task_resource(await services.workflows.cancel(params.id, params.call_id))}
+
+
+@method("awf.workflow/kill", p.OfTask)
+async def kill(services: Services, context: Context, params: p.OfTask) -> Resource:
+    """Ends the execution of a flow, with its subflows: the same as `cancel`."""
+    return await cancel(services, context, params)
+
+
+@method("awf.workflow/resume", p.Resume)
+async def resume(services: Services, context: Context, params: p.Resume) -> Resource:
+    """Lets a paused task run of a flow go on; `taskRunId` says which, if there are several."""
+    by = None if context.access is None else context.access.name
+    commands = services.executions.commands
+    row = await commands.resume(params.id, params.task_run_id, params.inputs, by, params.call_id)
+    return {"resource": task_resource(row)}
+
+
+@method("awf.workflow/restart", p.OfTask)
+async def restart(services: Services, context: Context, params: p.OfTask) -> Resource:
+    """Has what failed in the execution of a flow done again, and what follows it; the workflow is in progress again."""
+    return {"resource": task_resource(await services.executions.commands.restart(params.id, params.call_id))}
+
+
+@method("awf.workflow/replay", p.Replay)
+async def replay(services: Services, context: Context, params: p.Replay) -> Resource:
+    """Begins a new execution with the inputs of this one, from its beginning or from a task run on; answers the new."""
+    row = await services.executions.commands.replay(params.id, params.task_run_id, params.new_id, params.call_id)
+    return {"resource": task_resource(row)}
 
 
 @method("awf.workflow/result", p.Result)

@@ -18,7 +18,7 @@ class NewTask(NamedTuple):
     """One task to be created. `params` and `requester` are JSON texts; `rev` is the revision it was checked against.
 
     `parent_id` is the workflow that starts it, `submission` a JSON text of what came with it over REST,
-    `callback` one of where its outcome is posted to.
+    `callback` one of where its outcome is posted to, `flow_part` what it is for the flow that starts it.
     """
 
     id: str
@@ -36,6 +36,7 @@ class NewTask(NamedTuple):
     parent_id: str | None = None
     submission: str | None = None
     callback: str | None = None
+    flow_part: str | None = None
 
     @property
     def key(self) -> str:
@@ -97,6 +98,7 @@ def task_arrays(tasks: Sequence[NewTask]) -> list[object]:
         [t.parent_id for t in tasks],
         [t.submission for t in tasks],
         [t.callback for t in tasks],
+        [t.flow_part for t in tasks],
     ]
     nothing = [None] * len(tasks)
     return [None if column == nothing else column for column in columns]

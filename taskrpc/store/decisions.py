@@ -9,13 +9,13 @@ from taskrpc.core.model import Queue
 from taskrpc.errors import TaskRpcError
 from taskrpc.store import gates
 from taskrpc.store.batcher import Again
-from taskrpc.store.creations import NewTask, task_arrays
+from taskrpc.store.creations import NewTask
 from taskrpc.store.database import Connection, Database, Record
 from taskrpc.store.inboxes import turn_events
 from taskrpc.store.signals import Signals
 from taskrpc.store.statements import SQL
 from taskrpc.store.transitions import Done, confirm_repeats, judge_row
-from taskrpc.store.workflows import Ending, NewWorkflow, end, insert_workflows
+from taskrpc.store.workflows import Ending, NewWorkflow, end, start_activities
 
 _NOTHING_LEFT: Final = (
     '{"type":"awf.workflow/nothing-left-to-do",'
@@ -116,7 +116,9 @@ async def _carry_out(connection: Connection, elements: Sequence[Decided]) -> _Ef
     """Starts what decisions say, ends them, and ends their workflows or goes on with their next events."""
     if not elements:
         return _Effect([], [], [], [])
-    created, booked = await _start(connection, elements)
+    tasks = [task for each in elements for task in each.tasks]
+    workflows = [workflow for each in elements for workflow in each.workflows]
+    created, booked = await start_activities(connection, tasks, workflows)
     decisions = await connection.fetch(
         SQL["succeed_decisions"],
         [each.key for each in elements],
@@ -130,16 +132,6 @@ async def _carry_out(connection: Connection, elements: Sequence[Decided]) -> _Ef
     ended += failed + await end(connection, [_nothing_left(row["id"]) for row in alone])
     admitted = await gates.settle(connection, booked)
     return _Effect(decisions, [*created, *following], ended, admitted)
-
-
-async def _start(connection: Connection, elements: Sequence[Decided]) -> tuple[list[Record], dict[str, int]]:
-    """Creates activities, but those whose label is taken; answers their rows and what they mean for their gates."""
-    tasks = [task for each in elements for task in each.tasks]
-    workflows = [workflow for each in elements for workflow in each.workflows]
-    await gates.open_gates(connection, gates.needed((task.name, task.gate, task.queue_gate) for task in tasks))
-    rows = await connection.fetch(SQL["create"], *task_arrays(tasks)) if tasks else []
-    booked = gates.changes({**row, "status_before": "done"} for row in rows)
-    return [*rows, *await insert_workflows(connection, workflows)], booked
 
 
 def _nothing_left(workflow_id: str) -> Ending:

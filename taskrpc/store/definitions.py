@@ -6,6 +6,7 @@ import orjson
 
 from taskrpc.core.definition import DefinitionSpec
 from taskrpc.core.model import Queue
+from taskrpc.errors import invalid_params
 from taskrpc.store import gates
 from taskrpc.store.database import Connection, Database, Record
 from taskrpc.store.recovery import through_outages
@@ -93,6 +94,8 @@ class DefinitionStore:
         await connection.execute(_PATIENCE)
         await connection.execute(SQL["lock_tasks"])
         former = await connection.fetchrow(SQL["newest_definition"], name)
+        if spec.kind == "flow" or (former is not None and former["kind"] == "flow" and not former["deleted"]):
+            raise invalid_params("id", f"{name} is a flow: those have methods of their own, awf.flow/")
         values = _values(spec, fields)
         if former is not None and former["deleted"] == deleted and former["spec"] == values[1]:
             return former, []

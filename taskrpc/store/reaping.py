@@ -36,7 +36,12 @@ class Reaping:
         touched = len(await self._database.fetch("put_off", MOST_ROWS))
         for statement, further in _ROUND:
             touched += await self._carry_out(statement, *further)
-        return touched
+        return touched + await self._fire_timers()
+
+    async def _fire_timers(self) -> int:
+        rows = await self._database.fetch("fire_timers", MOST_ROWS)
+        self._signals.told(list({row["workflow_id"] for row in rows}))
+        return len(rows)
 
     async def _carry_out(self, statement: str, *further: float) -> int:
         async with self._database.connection() as connection, connection.transaction():

@@ -27,16 +27,19 @@ class SchedulerRules:
         at: datetime = (await self._fetch("clock"))[0]["now"]
         return at
 
-    async def put(self, rule_id: str, spec: Mapping[str, object], next_tick: datetime | None, setup: bool) -> Record:
-        """Adds a rule or replaces it; `setup`: a new one has its first tick at once."""
-        return (await self._fetch("put_scheduler_rule", rule_id, _json(spec), next_tick, setup))[0]
+    async def put(
+        self, rule_id: str, spec: Mapping[str, object], next_tick: datetime | None, setup: bool
+    ) -> Record | None:
+        """Adds a rule or replaces it; `setup`: a new one has its first tick at once. None for that of a flow."""
+        rows = await self._fetch("put_scheduler_rule", rule_id, _json(spec), next_tick, setup, None, None)
+        return rows[0] if rows else None
 
     async def read(self, rule_id: str | None = None) -> list[Record]:
         """All rules by their ids, or the one that has this id."""
         return await self._fetch("scheduler_rules", rule_id)
 
     async def delete(self, rule_id: str) -> None:
-        """Deletes a rule, if there is one."""
+        """Deletes a rule, if there is one that is not of a flow."""
         await self._fetch("delete_scheduler_rule", rule_id)
 
     async def due(self, aside: Collection[str]) -> list[str]:

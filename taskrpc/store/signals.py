@@ -9,6 +9,7 @@ OnQueued = Callable[[Sequence[Queue]], None]
 OnEnded = Callable[[Sequence[str]], None]
 OnDue = Callable[[float], None]
 OnReported = Callable[[Sequence[str]], None]
+OnTold = Callable[[Sequence[str]], None]
 OnChanged = Callable[[Sequence[Any]], None]
 
 
@@ -20,6 +21,7 @@ class Signals:
         self._on_ended: list[OnEnded] = []
         self._on_due: list[OnDue] = []
         self._on_reported: list[OnReported] = []
+        self._on_told: list[OnTold] = []
         self._on_changed: list[OnChanged] = []
 
     def subscribe(self, on_queued: OnQueued, on_ended: OnEnded) -> None:
@@ -39,11 +41,26 @@ class Signals:
         """Has the ids of workflows told that have something new in their inbox."""
         self._on_reported.append(on_reported)
 
+    def subscribe_told(self, on_told: OnTold) -> None:
+        """The same for executions of flows."""
+        self._on_told.append(on_told)
+
     def reported(self, workflow_ids: Sequence[str]) -> None:
         """Something was put into the inboxes of these workflows."""
         if workflow_ids:
             for react in self._on_reported:
                 react(workflow_ids)
+
+    def told(self, ids: Sequence[str]) -> None:
+        """Something was put into the inboxes of these executions."""
+        if ids:
+            for react in self._on_told:
+                react(ids)
+
+    def due(self, seconds: float) -> None:
+        """Something will be due in so many seconds."""
+        for react in self._on_due:
+            react(seconds)
 
     def queued(self, queues: Sequence[Queue]) -> None:
         """Tasks of these queues may be claimed now."""
@@ -68,18 +85,31 @@ class Signals:
         self.ended([row["id"] for row in rows if row["status"] == "done"])
         if not attended:
             self.reported(_concerned(rows))
+        self.told(_told(rows, attended=attended))
         appointments = ((row["wake_at"] or row["ends_at"], row["updated_at"]) for row in rows)
         waits = [at - now for at, now in appointments if at is not None]
         if waits:
-            for react in self._on_due:
-                react(min(waits).total_seconds())
+            self.due(min(waits).total_seconds())
+
+
+def _told(rows: Sequence[Any], *, attended: bool) -> list[str]:
+    """The executions that have something in their inbox after such changes: a task or subflow of theirs has begun or is
+    done, or somebody has changed their own workflow."""
+    parts = [row for row in rows if row["flow_part"] is not None and row["parent_id"] is not None]
+    heard = {row["parent_id"] for row in parts if row["status"] == "done" or _has_begun(row)}
+    own = {row["id"] for row in rows if row["state"] is not None and (not attended or row["outcome"] == "canceled")}
+    return [*heard, *own]
+
+
+def _has_begun(row: Any) -> bool:
+    return (row["kind"], row["status"]) == ("task", "in-progress") and row.get("status_before") != "in-progress"
 
 
 def _concerned(rows: Sequence[Any]) -> list[str]:
-    """The workflows that have something in their inbox after such changes."""
-    heard = [row for row in rows if row["status"] == "done"]
+    """The workflows that decide by decisions and have something in their inbox after such changes."""
+    heard = [row for row in rows if row["status"] == "done" and row["flow_part"] is None]
     parents = {row["parent_id"] for row in heard if row["parent_id"] is not None}
-    workflows = [row for row in rows if row["kind"] == "workflow"]
+    workflows = [row for row in rows if row["kind"] == "workflow" and row["state"] is None]
     ended = {row["id"] for row in workflows if row["status"] == "done" and row.get("leaves_open", True)}
     begun = {row["id"] for row in workflows if row["status"] != "done" and row.get("status_before") == "created"}
     return [*parents, *ended, *begun]

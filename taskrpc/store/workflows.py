@@ -4,15 +4,45 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from taskrpc.store.creations import Created, Outcome, explain
+from taskrpc.store import gates
+from taskrpc.store.creations import Created, NewTask, Outcome, explain, task_arrays
 from taskrpc.store.database import Connection, Database, Record
 from taskrpc.store.signals import Signals
 from taskrpc.store.statements import SQL
 
 
 @dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A task run of an execution as texts, see core/flow/records.py; `fixed`, `outputs`: None if they are as before."""
+
+    n: int
+    parent: int
+    body: str
+    fixed: str | None
+    outputs: str | None
+
+    @property
+    def size(self) -> int:
+        return len(self.body) + len(self.fixed or "") + len(self.outputs or "")
+
+
+def run_arrays(runs: Sequence[RunRecord]) -> list[object]:
+    """Runs as statements take them."""
+    return [
+        [run.n for run in runs],
+        [run.parent for run in runs],
+        [run.body for run in runs],
+        [run.fixed for run in runs],
+        [run.outputs for run in runs],
+    ]
+
+
+@dataclass(frozen=True, slots=True)
 class NewWorkflow:
-    """One workflow to be created. `decision_id` is the id of its first decision; the rest is as in NewTask."""
+    """One workflow to be created. `decision_id` is the id of its first decision; the rest is as in NewTask.
+
+    That of a flow has the `head` of its execution, a JSON text, and perhaps `runs` to begin with.
+    """
 
     id: str
     decision_id: str
@@ -27,6 +57,9 @@ class NewWorkflow:
     parent_id: str | None = None
     submission: str | None = None
     callback: str | None = None
+    flow_part: str | None = None
+    head: str | None = None
+    runs: tuple[RunRecord, ...] = ()
 
     @property
     def key(self) -> str:
@@ -34,7 +67,7 @@ class NewWorkflow:
 
     @property
     def size(self) -> int:
-        return len(self.params or "")
+        return len(self.params or "") + len(self.head or "") + sum(run.size for run in self.runs)
 
 
 def workflow_arrays(workflows: Sequence[NewWorkflow]) -> list[object]:
@@ -54,6 +87,8 @@ def workflow_arrays(workflows: Sequence[NewWorkflow]) -> list[object]:
         [len((w.params or "").encode()) for w in workflows],
         [w.submission for w in workflows],
         [w.callback for w in workflows],
+        [w.head for w in workflows],
+        [w.flow_part for w in workflows],
     ]
 
 
@@ -65,7 +100,24 @@ async def insert_workflows(connection: Connection, workflows: Sequence[NewWorkfl
     if not workflows:
         return []
     rows: list[Record] = await connection.fetch(SQL["create_workflows"], *workflow_arrays(workflows))
+    created = {row["id"] for row in rows}
+    for workflow in workflows:
+        if workflow.runs and workflow.id in created:
+            await connection.execute(SQL["add_runs"], workflow.id, *run_arrays(workflow.runs))
     return rows
+
+
+async def start_activities(
+    connection: Connection, tasks: Sequence[NewTask], workflows: Sequence[NewWorkflow]
+) -> tuple[list[Record], dict[str, int]]:
+    """Creates what a locked workflow starts, in the caller's transaction, but what is there or whose label is taken.
+
+    Answers the rows and what they mean for their gates, which the caller settles.
+    """
+    await gates.open_gates(connection, gates.needed((task.name, task.gate, task.queue_gate) for task in tasks))
+    rows = await connection.fetch(SQL["create"], *task_arrays(tasks)) if tasks else []
+    booked = gates.changes({**row, "status_before": "done"} for row in rows)
+    return [*rows, *await insert_workflows(connection, workflows)], booked
 
 
 class WorkflowCreations:
@@ -77,7 +129,11 @@ class WorkflowCreations:
 
     async def run(self, workflows: Sequence[NewWorkflow]) -> Sequence[Outcome]:
         """One outcome per workflow, in order; a flush of the batcher."""
-        rows = await self._database.fetch("create_workflows", *workflow_arrays(workflows))
+        if any(workflow.runs for workflow in workflows):
+            async with self._database.connection() as connection, connection.transaction():
+                rows = await insert_workflows(connection, workflows)
+        else:
+            rows = await self._database.fetch("create_workflows", *workflow_arrays(workflows))
         self._signals.changed(rows)
         found: dict[str, Outcome] = {row["id"]: Created(row) for row in rows if row["kind"] == "workflow"}
         missing = [workflow for workflow in workflows if workflow.id not in found]

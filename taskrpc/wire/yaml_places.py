@@ -1,6 +1,6 @@
 """Where things stand in a YAML file, for messages to the people who wrote it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import yaml
 
@@ -10,7 +10,17 @@ def line_of(content: bytes, path: Sequence[str | int]) -> int | None:
 
     For content that `yaml_reader.decode` has accepted: PyYAML's composer crashes on hostile nesting.
     """
-    node, line = yaml.compose(content, Loader=yaml.CSafeLoader), None
+    return lines_of(content, [path])[0]
+
+
+def lines_of(content: bytes, paths: Iterable[Sequence[str | int]]) -> list[int | None]:
+    """The lines of several paths: the content is read once."""
+    document = yaml.compose(content, Loader=yaml.CSafeLoader)
+    return [_line(document, path) for path in paths]
+
+
+def _line(node: yaml.Node | None, path: Sequence[str | int]) -> int | None:
+    line = None
     for step in path:
         entries = _entries(node)
         found = next((entry for key, *entry in entries if key == str(step)), None)

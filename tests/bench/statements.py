@@ -43,6 +43,7 @@ def create(params: Sequence[str]) -> list[Any]:
         nothing,
         nothing,
         nothing,
+        nothing,
     ]
 
 

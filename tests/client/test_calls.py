@@ -54,6 +54,20 @@ async def test_definitions_are_put_read_and_deleted(call: EitherClient) -> None:
         await call("definition_get", DEFINITION)
 
 
+async def test_flows_are_put_read_and_deleted(call: EitherClient) -> None:
+    flow = {"id": "f", "namespace": "n", "tasks": [{"id": "say", "type": "core.log.Log", "message": "x"}]}
+    assert (await call("flow_put", flow))["resource"]["revision"] == 1
+    assert (await call("flow_put", "id: f\nnamespace: n\ntasks: [{id: a, type: b}]"))["resource"]["revision"] == 2
+    assert (await call("flow_get", "n", "f", revision=1))["resource"]["flow"] == flow
+    assert (await call("flow_get", "n", "f"))["resource"]["source"].startswith("id: f")
+    assert [each["definition"] for each in (await call("flow_list"))["resources"]] == ["n.f"]
+    assert (await call("flow_list", namespace="m"))["resources"] == []
+    assert (await call("flow_validate", {"id": "f"}))["valid"] is False
+    await call("flow_delete", "n", "f")
+    with pytest.raises(TaskRpcError, match="definition-not-found"):
+        await call("flow_get", "n", "f")
+
+
 async def test_rules_are_put_run_read_and_deleted(call: EitherClient) -> None:
     request = {"task-request": {"definition": DEFINITION}}
     await call("scheduler_put", "yearly", {"schedule": "@yearly", **request})

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
-import ipaddress
+import gzip
 import json
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -16,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from taskrpc_executors import FlowLeaves
-from taskrpc_executors.flows.addresses import PublicOnly, is_public
+from taskrpc_executors.flows.addresses import PublicOnly
 
 from taskrpc import Executor
 from tests.executor.conftest import serving
@@ -37,6 +39,10 @@ async def echo(request: Request) -> Response:
     return JSONResponse(told, headers={"x-twice": "1"})
 
 
+async def count(request: Request) -> Response:
+    return Response(str(sum([len(piece) async for piece in request.stream()])), media_type="text/plain")
+
+
 async def status(request: Request) -> Response:
     return Response("that is why", request.path_params["code"])
 
@@ -53,6 +59,15 @@ async def binary(_: Request) -> Response:
     return Response(b"\x00\xff", media_type="application/octet-stream")
 
 
+async def packed(request: Request) -> Response:
+    coding, name = request.query_params["coding"], request.query_params["name"]
+    return Response(PACKED[coding], headers={"content-encoding": name, "content-type": "text/plain"})
+
+
+async def named(request: Request) -> Response:
+    return Response("größe".encode(), headers={"content-type": f"text/plain; charset={request.query_params['name']}"})
+
+
 async def away(_: Request) -> Response:
     return RedirectResponse("/echo?moved=1")
 
@@ -66,8 +81,23 @@ METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"]
 ROUTES = [
     Route("/echo", echo, methods=METHODS),
     Route("/status/{code:int}", status, methods=METHODS),
-    *(Route(f"/{each.__name__}", each) for each in (large, latin, binary, away, never)),
+    Route("/count", count, methods=METHODS),
+    *(Route(f"/{each.__name__}", each) for each in (large, latin, binary, packed, named, away, never)),
 ]
+
+
+def raw_deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(data) + packer.flush()
+
+
+PACKED = {
+    "gzip": gzip.compress(b"hello"),
+    "deflate": zlib.compress(b"hello"),
+    "raw-deflate": raw_deflate(b"hello"),
+    "bomb": gzip.compress(bytes(2**30)),
+    "broken": gzip.compress(b"hello" * 1000)[:30] + b"\xff" * 30,
+}
 
 
 @pytest.fixture
@@ -196,34 +226,71 @@ async def test_what_cannot_be_reached_fails(bench: Bench, uri: str) -> None:
     assert error["type"] in ("http-request-failed", "invalid-params")
 
 
+@pytest.mark.parametrize(("coding", "name"), [("gzip", "GZIP"), ("deflate", "deflate"), ("raw-deflate", "deflate")])
+async def test_a_packed_answer_is_unpacked(bench: Bench, url: str, coding: str, name: str) -> None:
+    assert (await bench.outputs(TYPE, uri=f"{url}/packed?coding={coding}&name={name}"))["body"] == "hello"
+
+
+async def test_an_answer_that_unpacks_without_end_is_refused_in_bounded_memory(bench: Bench, url: str) -> None:
+    tracemalloc.start()
+    try:
+        error = await bench.error(TYPE, uri=f"{url}/packed?coding=bomb&name=gzip")
+        assert tracemalloc.get_traced_memory()[1] < 60_000_000
+    finally:
+        tracemalloc.stop()
+    assert error["type"] == "response-too-large"
+
+
+@pytest.mark.parametrize(("coding", "name"), [("bomb", "gzip, gzip"), ("gzip", "br"), ("broken", "gzip")])
+async def test_an_answer_that_cannot_be_unpacked_is_refused(bench: Bench, url: str, coding: str, name: str) -> None:
+    error = await bench.error(TYPE, uri=f"{url}/packed?coding={coding}", params={"name": name})
+    assert error["type"] == "response-not-text"
+
+
+@pytest.mark.parametrize("name", ["none", "punycode", "rot13", "hex", "unicode-escape", "idna", "UTF8"])
+async def test_a_charset_that_is_none_is_done_without(bench: Bench, url: str, name: str) -> None:
+    assert (await bench.outputs(TYPE, uri=f"{url}/named?name={name}"))["body"] == "größe"
+    if name != "UTF8":
+        error = await bench.error(TYPE, uri=f"{url}/echo", options={"defaultCharset": name})
+        assert (error["type"], error["data"]["errors"][0]["path"]) == ("invalid-params", "options.defaultCharset")
+
+
+async def test_headers_may_have_any_letters(bench: Bench, url: str) -> None:
+    seen = await told(bench, url, headers={"X-Own": "größe"})
+    assert seen["headers"]["x-own"].encode("latin-1").decode() == "größe"
+    error = await bench.error(TYPE, uri=f"{url}/echo", headers={"X-Own": "a\r\nX-Other: b"})
+    assert error["type"] == "http-request-failed"
+
+
+async def test_a_password_in_the_address_is_sent_and_not_told(bench: Bench, url: str) -> None:
+    with_password = url.replace("://", "://user:geheim@")
+    outputs = await bench.outputs(TYPE, uri=f"{with_password}/echo")
+    assert json.loads(outputs["body"])["headers"]["authorization"] == "Basic dXNlcjpnZWhlaW0="
+    assert outputs["uri"] == f"{url}/echo"
+    for uri in (f"{with_password}/status/404", f"{with_password}/binary", "http://user:geheim@127.0.0.1:9/"):
+        assert "geheim" not in str(await bench.error(TYPE, uri=uri))
+
+
+async def test_a_name_that_cannot_be_looked_up_fails(bench: Bench) -> None:
+    assert (await bench.error(TYPE, uri=f"http://{'a' * 70}.invalid/"))["type"] == "http-request-failed"
+
+
+async def test_large_files_are_sent_in_bounded_memory(bench: Bench, url: str) -> None:
+    stored = await bench.store("e/large", bytes(100 * 2**20))
+    tracemalloc.start()
+    try:
+        form = {"file": stored}
+        outputs = await bench.outputs(
+            TYPE, uri=f"{url}/count", method="POST", contentType="multipart/form-data", formData=form
+        )
+        assert tracemalloc.get_traced_memory()[1] < 50 * 2**20
+    finally:
+        tracemalloc.stop()
+    assert int(outputs["body"]) > 100 * 2**20
+
+
 async def test_encryption_is_refused(bench: Bench, url: str) -> None:
     assert (await bench.error(TYPE, uri=url, encryptBody=True))["message"].startswith("encryptBody: ")
-
-
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("1.1.1.1", True),
-        ("2606:4700::1111", True),
-        ("127.0.0.1", False),
-        ("10.0.0.1", False),
-        ("172.16.0.1", False),
-        ("192.168.1.1", False),
-        ("169.254.169.254", False),
-        ("100.64.0.1", False),
-        ("0.0.0.0", False),
-        ("224.0.0.1", False),
-        ("::1", False),
-        ("fe80::1", False),
-        ("fd00::1", False),
-        ("::ffff:127.0.0.1", False),
-        ("64:ff9b::7f00:1", False),
-        ("2002:7f00:1::", False),
-        ("64:ff9b::101:101", True),
-    ],
-)
-def test_an_address_is_public_or_not(address: str, public: bool) -> None:
-    assert is_public(ipaddress.ip_address(address)) is public
 
 
 async def test_with_public_addresses_only_this_machine_is_out_of_reach(bench: Bench, url: str) -> None:
@@ -236,6 +303,23 @@ async def test_with_public_addresses_only_this_machine_is_out_of_reach(bench: Be
             error = await bench.error("public", uri=url.replace("127.0.0.1", host) + "/echo")
             assert error["type"] == "http-request-failed"
             assert "no public address" in error["message"]
+
+
+async def test_a_redirect_that_names_no_host_leads_to_the_host_that_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[httpx2.Request] = []
+
+    async def resolved(*_: Any, **__: Any) -> Any:
+        return [(2, 1, 6, "", ("93.184.216.34", 443))]
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request)
+        return httpx2.Response(200) if len(seen) == 2 else httpx2.Response(302, headers={"location": "/other"})
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolved)
+    async with httpx2.AsyncClient(transport=PublicOnly(httpx2.MockTransport(answer)), follow_redirects=True) as client:
+        answered = await client.get("https://example.org/path")
+    assert str(answered.url) == "https://example.org/other"
+    assert [(each.headers["host"], each.extensions["sni_hostname"]) for each in seen] == [("example.org",) * 2] * 2
 
 
 async def test_a_public_name_is_connected_to_by_the_address_that_was_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

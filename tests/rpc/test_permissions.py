@@ -12,6 +12,7 @@ from taskrpc.rpc.services import Context
 from tests.engine.headless import Headless, headless
 
 MINE: Final = "test/mine"
+MY_FLOW: Final = "test.mine"
 OTHER: Final = "test/other"
 
 # Besides admins these roles may; and a key that is bound to MINE may about MINE only ("checked"), about whatever it has
@@ -34,6 +35,10 @@ EXPECTED: Final[dict[str, tuple[set[str], str]]] = {
     "awf.task/list": ({"user"}, "checked"),
     "awf.workflow/create-and-execute": ({"user"}, "checked"),
     "awf.workflow/status": ({"executor", "user"}, "checked"),
+    "awf.workflow/kill": ({"user"}, "checked"),
+    "awf.workflow/resume": ({"user"}, "checked"),
+    "awf.workflow/restart": ({"user"}, "checked"),
+    "awf.workflow/replay": ({"user"}, "checked"),
     "awf.workflow/cancel": ({"user"}, "checked"),
     "awf.workflow/result": ({"user"}, "checked"),
     "awf.workflow/list": ({"user"}, "checked"),
@@ -41,6 +46,11 @@ EXPECTED: Final[dict[str, tuple[set[str], str]]] = {
     "awf.definition/get": ({"executor", "user"}, "checked"),
     "awf.definition/list": ({"executor", "user"}, "narrowed"),
     "awf.definition/delete": (set(), "checked"),
+    "awf.flow/put": (set(), "never"),
+    "awf.flow/validate": ({"executor", "user"}, "narrowed"),
+    "awf.flow/get": ({"executor", "user"}, "checked"),
+    "awf.flow/list": ({"executor", "user"}, "narrowed"),
+    "awf.flow/delete": (set(), "checked"),
     "awf.event/publish": ({"user"}, "never"),
     "awf.scheduler/put": (set(), "never"),
     "awf.scheduler/get": ({"user"}, "never"),
@@ -109,6 +119,8 @@ def _params(method: str, definition: str) -> dict[str, Any]:
             return {"id": "rule", "select-by": select, "task-request": rule}
     if room == "definition":
         return {"id": definition}
+    if room == "flow":
+        return _flow_params(name, definition)
     return {"id": _id(room, definition), **({"timeout": 0} if name == "result" else {})}
 
 
@@ -118,6 +130,12 @@ def _of_namespace(room: str, name: str) -> dict[str, Any]:
     if name != "put":
         params = {} if name == "list" else dict(list(params.items())[:1])
     return {"namespace": "test", **params}
+
+
+def _flow_params(name: str, definition: str) -> dict[str, Any]:
+    flow = {"namespace": "test", "id": definition.rpartition("/")[2]}
+    task = {"id": "say", "type": "core.log.Log", "message": "x"}
+    return {**flow, "tasks": [task]} if name in ("put", "validate") else flow
 
 
 def _id(room: str, definition: str) -> str:
@@ -154,7 +172,7 @@ def test_the_table_has_every_method() -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 async def test_each_method_is_for_its_roles_and_for_the_definitions_of_the_key(server: Headless, role: Role) -> None:
-    bound = frozenset({MINE, f"{MINE}-flow"})
+    bound = frozenset({MINE, f"{MINE}-flow", MY_FLOW})
     for method, (roles, scope) in EXPECTED.items():
         is_for_role = role == "admin" or role in roles
         for definition in (MINE, OTHER):

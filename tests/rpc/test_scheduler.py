@@ -120,6 +120,45 @@ async def test_a_rule_that_allows_it_starts_a_task_at_every_tick(rpc: Rpc, servi
     assert len(await tasks_of(rpc)) == 3
 
 
+async def test_a_tick_of_a_rule_that_waits_comes_when_what_it_started_last_is_done(
+    rpc: Rpc, service: Running, clock: Clock
+) -> None:
+    await clock.move_to("2027-01-31T08:59:59")
+    policy = {"concurrency-policy": "wait", "start-deadline-seconds": 3600}
+    await put(rpc, policy, schedule="* * * * *")
+    await move_to(clock, service, "2027-01-31T09:02:01")
+    rule = await judged(rpc, "2027-01-31T09:01:00.000000Z")
+    refusal = (await rpc.call("awf.scheduler/run", id="rule")).error
+    assert refusal["type"] == "wrong-status"
+    # A server that looks leaves the tick where it is: another rule's tick, which comes later, is judged meanwhile.
+    await put(rpc, id="other", schedule="* * * * * *")
+    await move_to(clock, service, "2027-01-31T09:02:03")
+    await judged(rpc, "2027-01-31T09:02:04.000000Z", "other")
+    assert (await get(rpc))["next-tick"] == "2027-01-31T09:01:00.000000Z"
+    for following in ("09:02", "09:03"):
+        (*_, task) = await tasks_of(rpc)
+        await rpc.call("awf.task/cancel", id=task["id"])
+        rule = await judged(rpc, f"2027-01-31T{following}:00.000000Z")
+    assert "last-skip" not in rule
+    assert [each["requester"]["tick"][11:16] for each in await tasks_of(rpc)] == ["09:00", "09:01", "09:02"]
+
+
+async def test_of_missed_ticks_the_last_one_or_none_fires_if_the_rule_says_so(
+    rpc: Rpc, service: Running, clock: Clock
+) -> None:
+    await clock.move_to("2027-01-31T08:59:59")
+    for missed in ("last", "none"):
+        policy = {"concurrency-policy": "allow", "start-deadline-seconds": 7200, "missed-ticks": missed}
+        await put(rpc, policy, id=missed, schedule="* * * * *")
+    await move_to(clock, service, "2027-01-31T10:00:10")
+    for missed, fired in (("last", ["10:00"]), ("none", [])):
+        rule = await judged(rpc, "2027-01-31T10:01:00.000000Z", missed)
+        assert [each["requester"]["tick"][11:16] for each in await tasks_of(rpc, missed)] == fired
+        assert rule["last-skip"]["message"].endswith(
+            {"last": "only the last starts anything", "none": "none start anything"}[missed]
+        )
+
+
 async def test_ticks_missed_within_the_deadline_fire_and_those_beyond_it_do_not(
     rpc: Rpc, service: Running, clock: Clock
 ) -> None:

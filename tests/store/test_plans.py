@@ -205,7 +205,7 @@ def _calls(status: str, *further: object, exec_ids: bool = True) -> Arguments:
 
 def _new_tasks(crowd: Crowd) -> list[object]:
     rev = crowd.column("select rev from taskrpc.definition where name = 'd1'")[0]
-    each: list[object] = ["d1", rev, None, None, 0, None, None, None, None, "call", "{}", 2, None, None, None]
+    each: list[object] = ["d1", rev, None, None, 0, None, None, None, None, "call", "{}", 2, None, None, None, None]
     return [[f"new-{n}" for n in range(FEW)], *([value] * FEW for value in each)]
 
 
@@ -240,7 +240,7 @@ def _ids(crowd: Crowd) -> list[object]:
 
 
 def _new_workflows(crowd: Crowd) -> list[object]:
-    each: list[object] = ["f1", -1, None, None, "w2", 0, None, "call", "{}", 2, None, None]
+    each: list[object] = ["f1", -1, None, None, "w2", 0, None, "call", "{}", 2, None, None, None, None]
     return [[f"new-{n}" for n in range(FEW)], [f"first-{n}" for n in range(FEW)], *([value] * FEW for value in each)]
 
 

@@ -109,12 +109,13 @@ def test_the_page_about_states_draws_the_edges_of_the_life_cycle(of_workflows: b
 def test_who_changes_the_status_of_a_task_names_the_edge_and_logs_it(statement: Statement) -> None:
     changes = re.search(r"^\s+status = |insert into taskrpc\.task ", statement.sql, re.MULTILINE)
     assert bool(changes) <= bool(_all_edges_of(statement))
-    assert bool(_all_edges_of(statement)) == ("insert into taskrpc.log" in statement.sql)
+    logs = "insert into taskrpc.log" in statement.sql and statement.name != "advance_execution"  # what a flow says
+    assert bool(_all_edges_of(statement)) == logs
 
 
 @each
 def test_the_log_says_the_name_of_the_edge(statement: Statement) -> None:
     names = {"create-and-execute" if what == "create" else what for _, what, _ in _all_edges_of(statement)}
     logged = statement.sql.partition("insert into taskrpc.log")[2]
-    if statement.name != "end_workflows":  # it is told what happened
+    if statement.name not in ("end_workflows", "advance_execution"):  # they are told what happened
         assert set(re.findall(r"'awf\.(?:task|workflow)/([a-z-]+)'", logged)) == names

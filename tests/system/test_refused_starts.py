@@ -26,6 +26,10 @@ FILES: Final = {
     "no mapping": ("test/task: {}\nother/task: 5\n", "line 2: other/task: the fields of a definition are a mapping"),
     "a list": ("- test/task\n", 'this is ["test/task"]; a mapping of definitions\' names to their fields is expected'),
     "nothing": ("# later\n", "definitions.yaml: the file is empty; a mapping of definitions' names"),
+    "a flow": (
+        "id: greet\nnamespace: company\ntasks:\n- id: say\n  type: core.log.Log\n",
+        "line 4: tasks[0].message: is r",
+    ),
     "a tag": ("test/task: !!python/object {}\n", "(line 1, column 12)"),
 }
 SETTINGS: Final = {

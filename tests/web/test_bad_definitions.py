@@ -24,7 +24,7 @@ def above(most: int, value: int) -> str:
 
 # field, its value, the path of the mistake, its message
 FIELDS: Final[list[tuple[str, Any, str, str]]] = [
-    ("kind", "workflwo", "kind", "Input should be 'task' or 'workflow', not \"workflwo\""),
+    ("kind", "workflwo", "kind", "Input should be 'task', 'workflow' or 'flow', not \"workflwo\""),
     ("description", 1, "description", "text is expected, not 1"),
     *(
         case

@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
-from cronsim import CronSim, CronSimError
-
+from taskrpc.core.cron import parse_schedule, parse_zone
 from taskrpc.core.definition import shown
-from taskrpc.core.flow.durations import moment
+from taskrpc.core.flow.expressions import rendering
 from taskrpc.core.flow.model import Trigger
 from taskrpc.core.flow.reading import Path, Reader
 from taskrpc.core.flow.types import short_name
@@ -55,7 +53,7 @@ def read_triggers(reader: Reader, value: Any) -> tuple[Trigger, ...]:
             reader.wrong((*at, "type"), f"is one of {', '.join(_TYPES)}, not {shown(fields.get('type'))}")
             continue
         fields = reader.mapping(fields, at, {**_COMMON, **_TYPES[type]})
-        _check(reader, fields, at)
+        _check(reader, fields, at, _TYPES[type])
         id = str(fields.get("id", ""))
         if id in found:
             reader.wrong((*at, "id"), f"the trigger id {id} is not unique")
@@ -63,10 +61,8 @@ def read_triggers(reader: Reader, value: Any) -> tuple[Trigger, ...]:
     return tuple(found.values())
 
 
-def _check(reader: Reader, fields: dict[str, Any], path: Path) -> None:
-    for key in ("cron", "timezone"):
-        if key in fields:
-            _check_cron(reader, path, key, fields)
+def _check(reader: Reader, fields: dict[str, Any], path: Path, known: Mapping[str, str]) -> None:
+    _check_schedule(reader, path, fields)
     for key in ("states", "stopAfter"):
         names = fields.get(key, [])
         for name in [names] if isinstance(names, str) else names:
@@ -76,38 +72,39 @@ def _check(reader: Reader, fields: dict[str, Any], path: Path) -> None:
     if recovery not in ("ALL", "LAST", "NONE"):
         reader.wrong((*path, "recoverMissedSchedules"), f"is ALL, LAST or NONE, not {shown(recovery)}")
     fields["labels"] = reader.labels(fields.get("labels", {}), (*path, "labels"))
+    reader.templates(fields.get("inputs"), (*path, "inputs"))
     fields["conditions"] = [
         condition
         for at, each in reader.entries(fields.get("conditions", []), (*path, "conditions"))
-        if (condition := _condition(reader, each, at))
+        if (condition := _condition(reader, each, at, of_executions="states" in known))
     ]
 
 
-def _check_cron(reader: Reader, path: Path, key: str, fields: Mapping[str, Any]) -> None:
-    """Asks the library that runs schedules."""
-    try:
-        if key == "timezone":
-            ZoneInfo(fields[key])
-        else:
-            cron = _NICKNAMES.get(fields[key], fields[key])
-            CronSim(cron.partition(" ")[2] if fields.get("withSeconds") else cron, moment(0))
-    except (CronSimError, KeyError, ValueError, OSError):
-        what = "time zone" if key == "timezone" else "cron expression"
-        reader.wrong((*path, key), f"{shown(fields[key])} is not a {what}")
+def _check_schedule(reader: Reader, path: Path, fields: Mapping[str, Any]) -> None:
+    """Asks who makes rules of the scheduler from schedules."""
+    for key, parse in (("timezone", parse_zone), ("cron", parse_schedule)):
+        try:
+            if key in fields:
+                parse(fields[key])
+        except ValueError as error:
+            reader.wrong((*path, key), str(error))
+    cron, has_seconds = fields.get("cron", "").strip(), bool(fields.get("withSeconds"))
+    if cron and not cron.startswith("@") and (len(cron.split()) == 6) != has_seconds:
+        reader.wrong((*path, "cron"), "has five fields; six, with a second before them, if withSeconds is true")
+    if rendering.is_template(str(fields.get("lateMaximumDelay", ""))):
+        reader.wrong(
+            (*path, "lateMaximumDelay"), "is a duration; there is nothing yet that an expression could speak of"
+        )
 
 
-_NICKNAMES: Final = {
-    "@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@weekly": "0 0 * * 0",
-    "@monthly": "0 0 1 * *", "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *",
-}  # fmt: skip
-
-
-def _condition(reader: Reader, value: Any, path: Path) -> dict[str, Any] | None:
+def _condition(reader: Reader, value: Any, path: Path, of_executions: bool) -> dict[str, Any] | None:
     fields = reader.mapping(value, path)
     type = short_name(str(fields.get("type", "")))
     if type not in _CONDITIONS:
         reader.wrong((*path, "type"), f"is one of {', '.join(_CONDITIONS)}, not {shown(fields.get('type'))}")
         return None
+    if not of_executions and type != "core.condition.Expression":
+        reader.wrong((*path, "type"), "is for triggers of type core.trigger.Flow; here is core.condition.Expression")
     fields = reader.mapping(fields, path, {"type": "text!", **_CONDITIONS[type]})
     reader.templates(fields, path)
     if "labels" in fields:

@@ -1,17 +1,18 @@
-"""Flow triggers: whether what became of one execution starts another."""
+"""Triggers of flows: what starts an execution, with which inputs."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from taskrpc.core.flow.advance.context import rendering
 from taskrpc.core.flow.advance.facts import Facts
-from taskrpc.core.flow.advance.state import ROOT, TERMINATED, State
+from taskrpc.core.flow.advance.state import ROOT, TERMINATED, Changes, Head, State, begin
 from taskrpc.core.flow.advance.work import Work
 from taskrpc.core.flow.expressions.errors import ExpressionError
 from taskrpc.core.flow.model import Flow, Trigger
 
 _LISTENED_TO: Final = (*TERMINATED, "PAUSED")
+_CORRELATION: Final = "system.correlationId"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,31 @@ class Firing:
     labels: Mapping[str, str]
 
 
+def begins(trigger: Trigger, flow: Flow, variables: Mapping[str, Any], at: int, facts: Facts) -> Firing | None:
+    """What a Schedule or Webhook trigger of `flow` starts, where its conditions hold; `variables` are what `trigger`
+    means. Raises ExpressionError for inputs that cannot be rendered, MissingFactError."""
+    state = begin(flow, "trigger", at, trigger=variables)
+    work = Work(flow, state, facts)
+    if not all(_holds(condition, flow, work) for condition in trigger.properties["conditions"]):
+        return None
+    inputs = rendering(work, work.run(ROOT)).document(trigger.properties.get("inputs", {}))
+    return Firing(variables, inputs, trigger.properties["labels"])
+
+
+def listens(trigger: Trigger, listener: Flow, source: Flow, head: Head) -> bool:
+    """Whether a Flow trigger of `listener` may fire at the present state of an execution of `source`: what needs no
+    expression is looked at, and that is most."""
+    if trigger.disabled or (source.namespace, source.id) == (listener.namespace, listener.id):
+        return False
+    wanted = trigger.properties.get("states", _LISTENED_TO)
+    if head.state not in ([wanted] if isinstance(wanted, str) else wanted):
+        return False
+    return all(
+        condition["type"] == "Expression" or _fits(condition, source, head)
+        for condition in trigger.properties["conditions"]
+    )
+
+
 def fires(trigger: Trigger, listener: Flow, source: Flow, state: State, facts: Facts) -> Firing | None:
     """Whether a Flow trigger of `listener` fires at the present state of an execution of `source`.
 
@@ -30,9 +56,7 @@ def fires(trigger: Trigger, listener: Flow, source: Flow, state: State, facts: F
     """
     head = state.head
     rules = trigger.properties
-    if trigger.disabled or (source.namespace, source.id) == (listener.namespace, listener.id):
-        return None
-    if head.state not in rules.get("states", _LISTENED_TO):
+    if not listens(trigger, listener, source, head):
         return None
     work = Work(source, state, facts)
     if not all(_holds(condition, source, work) for condition in rules["conditions"]):
@@ -42,11 +66,33 @@ def fires(trigger: Trigger, listener: Flow, source: Flow, state: State, facts: F
         "flowId": source.id, "flowRevision": source.revision, "outputs": head.outputs or {},
     }  # fmt: skip
     inputs = rendering(work, work.run(ROOT), {"trigger": variables}).document(rules.get("inputs", {}))
-    return Firing(variables, inputs, rules["labels"])
+    return Firing(variables, inputs, {**rules["labels"], _CORRELATION: head.labels.get(_CORRELATION, head.id)})
+
+
+def entered(before: Head, after: Head) -> Sequence[tuple[int, Head]]:
+    """The states that an execution has come to in a step: each with its place in the history, and the head as if it
+    were in it still."""
+    known = len(before.history)
+    return [(known + n, replace(after, state=state)) for n, (state, _) in enumerate(after.history[known:])]
+
+
+def after_step(state: State, changes: Changes, head: Head) -> State:
+    """The execution as a step leaves it that is not stored yet, with another head."""
+    gone = set(changes.gone)
+    runs = {n: run for n, run in state.runs.items() if n not in gone} | changes.runs
+    return State(head, [runs[n] for n in sorted(runs)])
 
 
 def _holds(condition: Mapping[str, Any], source: Flow, work: Work) -> bool:
-    head = work.head
+    if condition["type"] != "Expression":
+        return _fits(condition, source, work.head)
+    try:
+        return rendering(work, work.run(ROOT)).condition(condition["expression"])
+    except ExpressionError:
+        return False
+
+
+def _fits(condition: Mapping[str, Any], source: Flow, head: Head) -> bool:
     match condition["type"]:
         case "ExecutionStatus":
             wanted, unwanted = condition.get("in"), condition.get("notIn", [])
@@ -55,13 +101,8 @@ def _holds(condition: Mapping[str, Any], source: Flow, work: Work) -> bool:
             return (condition["namespace"], condition["flowId"]) == (source.namespace, source.id)
         case "ExecutionNamespace":
             return _is_in(source.namespace, condition)
-        case "ExecutionLabels":
-            labels: Mapping[str, Any] = condition["labels"]
-            return all(head.labels.get(key) == value for key, value in labels.items())
-    try:
-        return rendering(work, work.run(ROOT)).condition(condition["expression"])
-    except ExpressionError:
-        return False
+    labels: Mapping[str, Any] = condition["labels"]
+    return all(head.labels.get(key) == value for key, value in labels.items())
 
 
 def _is_in(namespace: str, condition: Mapping[str, Any]) -> bool:

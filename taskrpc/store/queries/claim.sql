@@ -42,6 +42,9 @@ with parts as (
 ), logged as (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id)
     select id, kind, updated_at, 'awf.task/poll', 'ready', status, exec_id from claimed order by id
+), told as (
+    insert into taskrpc.event (workflow_id, kind, subject, at)
+    select parent_id, 'task-begun', id, updated_at from claimed where flow_part is not null and $10 order by id
 )
 select c.*, m.more from (
     select case

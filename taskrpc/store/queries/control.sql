@@ -116,7 +116,7 @@ with x as materialized (
     from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
     cross join lateral taskrpc.newest_limits(t.name) newest
     where t.status = 'done' and t.outcome in ('failed', 'canceled') and t.kind = 'task'
-        and (t.call, t.call_id) is distinct from ('retry', x.call_id)
+        and (t.call, t.call_id) is distinct from ('retry', x.call_id) and t.flow_part is null
         and (t.parent_id is null or t.parent_id in (select id from parents))
         and (newest.concurrency_limit is not null or newest.queue_limit is not null) = $3
     order by t.id
@@ -143,6 +143,7 @@ with x as materialized (
 select *, null as obstacle, null as limited from changed
 union all
 select false, x.n, t.status, t.held, d.run_timeout, t.*, case when t.kind = 'decision' then 'decision'
+        when t.flow_part is not null then 'of-flow'
         when t.parent_id is not null
             and not exists (select from taskrpc.task w where w.id = t.parent_id and w.status <> 'done')
         then 'workflow-done' end,

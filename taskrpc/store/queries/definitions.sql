@@ -1,6 +1,7 @@
 -- name: definitions
--- The newest revision of every definition, for the servers' memory.
-select distinct on (name) * from taskrpc.definition where rev > 0 order by name, rev desc;
+-- The newest revision of every definition, for the servers' memory; a flow's document is left out.
+select distinct on (name) rev, name, kind, case when kind <> 'flow' then spec end as spec, deleted
+from taskrpc.definition where rev > 0 order by name, rev desc;
 
 -- name: definition_by_rev
 -- One revision. $1 its number.

@@ -29,6 +29,9 @@ with x as materialized (
 ), logged as (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id)
     select id, kind, updated_at, 'awf.task/start', status_before, status, exec_id from changed order by id
+), told as (
+    insert into taskrpc.event (workflow_id, kind, subject, at)
+    select parent_id, 'task-begun', id, updated_at from changed where flow_part is not null order by id
 )
 select *, null as obstacle from changed
 union all
@@ -153,7 +156,8 @@ from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t
 where x.n not in (select n from changed) and t.kind <> 'workflow';
 
 -- name: fail
--- Ends executions badly: the task waits for its next attempt, or is done when none is left or it was asked to stop.
+-- Ends executions badly: the task waits for its next attempt, or is done when none is left or it was asked to stop. Tasks
+-- of flows are tried again by their flow.
 -- $1 ids, $2 execIds, $3 ids of the calls, $4 errors (or null), $5 revisions that the errors were checked against,
 -- $6 limited. Edges: in-progress -fail-> waiting, in-progress -fail-> done.
 with x as materialized (
@@ -162,7 +166,7 @@ with x as materialized (
 ), fit as materialized (
     select x.n, x.call_id, x.error, t.id, t.status, d.run_timeout,
         case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention,
-        t.retry_count < d.allowed_retry_count and not t.stop_requested as again,
+        t.retry_count < d.allowed_retry_count and not t.stop_requested and t.flow_part is null as again,
         taskrpc.now() + taskrpc.retry_delay(
             d.retry_delay, d.backoff_factor, d.backoff_max, d.backoff_jitter, t.retry_count) as again_at
     from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev

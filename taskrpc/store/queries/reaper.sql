@@ -105,11 +105,11 @@ with fit as materialized (
 select * from changed;
 
 -- name: expire
--- Ends executions whose lease ran out: another attempt, or done. Edges: in-progress -in-progress-timeout-> waiting,
+-- Ends executions whose lease ran out: another attempt, or done. Of the tasks of flows only directories begin anew. Edges: in-progress -in-progress-timeout-> waiting,
 -- in-progress -in-progress-timeout-> done.
 with fit as materialized (
     select t.id, t.status, case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention,
-        t.retry_count < d.allowed_retry_count and not t.stop_requested as again,
+        t.retry_count < d.allowed_retry_count and not t.stop_requested and t.flow_part is distinct from 'leaf' as again,
         taskrpc.now() + taskrpc.retry_delay(
             d.retry_delay, d.backoff_factor, d.backoff_max, d.backoff_jitter, t.retry_count) as again_at
     from taskrpc.task t join taskrpc.definition d on d.rev = t.rev cross join taskrpc.pulse p
@@ -194,5 +194,6 @@ select extract(epoch from least(
     (select min(wake_at) from taskrpc.task where wake_at is not null),
     (select min(ends_at) from taskrpc.task where ends_at is not null),
     (select min(due_at) from taskrpc.task where due_at is not null),
-    (select min(drop_at) from taskrpc.task where drop_at is not null)
+    (select min(drop_at) from taskrpc.task where drop_at is not null),
+    (select min(at) from taskrpc.execution_timer)
 ) - taskrpc.now())::float8 as seconds;

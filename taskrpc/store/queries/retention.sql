@@ -17,7 +17,11 @@ with fit as materialized (
     update taskrpc.task t set expire_at = taskrpc.now() + taskrpc.ms($2) from fit where t.id = fit.id and fit.is_kept
 ), deleted as (
     delete from taskrpc.task t using fit where t.id = fit.id and not fit.is_kept and t.status = 'done'
-    returning t.id, t.kind, t.submission is not null as is_traceless
+    returning t.id, t.kind, t.state, t.submission is not null as is_traceless
+), executions as (
+    delete from taskrpc.execution e using deleted d where d.state is not null and e.id = d.id returning e.key
+), gone as (
+    insert into taskrpc.execution_gone select key from executions order by key
 ), forgotten as (
     delete from taskrpc.log l using deleted d where d.is_traceless and l.task_id = d.id
 ), below as (
@@ -61,7 +65,11 @@ with clean_up as materialized (
     order by t.id
     for update of t skip locked
 ), deleted as (
-    delete from taskrpc.task t using doomed where t.id = doomed.id returning t.kind
+    delete from taskrpc.task t using doomed where t.id = doomed.id returning t.id, t.kind, t.state
+), executions as (
+    delete from taskrpc.execution e using deleted d where d.state is not null and e.id = d.id returning e.key
+), gone as (
+    insert into taskrpc.execution_gone select key from executions order by key
 ), counted as (
     select count(*) filter (where kind <> 'workflow') as tasks, count(*) filter (where kind = 'workflow') as workflows
     from deleted

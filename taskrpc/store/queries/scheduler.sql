@@ -8,9 +8,10 @@ select taskrpc.now() as now;
 -- name: put_scheduler_rule
 -- Adds a rule or replaces it; one that says the same is not changed, and one with the same ticks keeps its next one, unless
 -- the clock was ahead when that was found out.
--- $1 id, $2 spec, $3 its next tick, $4 a new rule fires at once.
-insert into taskrpc.scheduler_rule as r (id, spec, created_at, updated_at, next_at)
-values ($1, $2::json, taskrpc.now(), taskrpc.now(), case when $4 then taskrpc.now() else $3::timestamptz end)
+-- The rule of a flow's trigger is left alone by who is not that flow, and that of nobody by flows.
+-- $1 id, $2 spec, $3 its next tick, $4 a new rule fires at once, $5 the flow that it belongs to, or null, $6 its trigger.
+insert into taskrpc.scheduler_rule as r (id, spec, created_at, updated_at, next_at, flow, trigger)
+values ($1, $2::json, taskrpc.now(), taskrpc.now(), case when $4 then taskrpc.now() else $3::timestamptz end, $5, $6)
 on conflict (id) do update set
     spec = excluded.spec,
     version = r.version + (r.spec::text <> excluded.spec::text)::integer,
@@ -18,6 +19,7 @@ on conflict (id) do update set
     next_at = case
         when (r.spec ->> 'schedule', r.spec ->> 'timezone') = (excluded.spec ->> 'schedule', excluded.spec ->> 'timezone')
         then least(r.next_at, $3) else $3 end
+where r.flow is not distinct from excluded.flow
 returning *;
 
 -- name: scheduler_rules
@@ -25,12 +27,17 @@ returning *;
 select * from taskrpc.scheduler_rule where $1::text is null or id = $1 order by id;
 
 -- name: delete_scheduler_rule
--- Deletes a rule; what it has started goes on. $1 id.
-delete from taskrpc.scheduler_rule where id = $1;
+-- Deletes a rule of nobody's; what it has started goes on. $1 id.
+delete from taskrpc.scheduler_rule where id = $1 and flow is null;
+
+-- name: delete_rules_of_flow
+-- Deletes the rules of a flow's triggers, but some. $1 flow, $2 ids of those that stay.
+delete from taskrpc.scheduler_rule where flow = $1 and id <> all($2::text[]);
 
 -- name: due_rules
--- Rules with a tick that has come, the most overdue first. $1 most rules, $2 rules that are left out.
-select id from taskrpc.scheduler_rule where next_at <= taskrpc.now() and id <> all($2::text[])
+-- Rules with a tick that has come and need not wait, the most overdue first. $1 most rules, $2 rules that are left out.
+select id from taskrpc.scheduler_rule r
+where next_at <= taskrpc.now() and id <> all($2::text[]) and not taskrpc.has_to_wait(r)
 order by next_at, id limit $1;
 
 -- name: take_due_rule
@@ -56,6 +63,7 @@ update taskrpc.scheduler_rule set next_at = $2, fired_at = taskrpc.now(), fired_
 update taskrpc.scheduler_rule set next_at = $2, skipped = $3 where id = $1;
 
 -- name: next_tick
--- How many seconds remain until the next tick of any rule; null when there is none. $1 rules that are left out.
+-- How many seconds remain until the next tick of any rule that need not wait; null when there is none. $1 rules that are
+-- left out.
 select extract(epoch from min(next_at) - taskrpc.now())::float8 as seconds
-from taskrpc.scheduler_rule where next_at is not null and id <> all($1::text[]);
+from taskrpc.scheduler_rule r where next_at is not null and id <> all($1::text[]) and not taskrpc.has_to_wait(r);

@@ -45,7 +45,11 @@ select count(*)::int as number from taskrpc.task where parent_id = any($1::text[
 -- name: delete_traces
 -- Deletes locked tasks and workflows with everything that is known of them. $1 ids.
 with gone as (
-    delete from taskrpc.task where id = any($1::text[]) returning id
+    delete from taskrpc.task where id = any($1::text[]) returning id, state
+), executions as (
+    delete from taskrpc.execution e using gone d where d.state is not null and e.id = d.id returning e.key
+), runs as (
+    insert into taskrpc.execution_gone select key from executions order by key
 ), emptied as (
     delete from taskrpc.event where workflow_id = any($1::text[])
 ), forgotten as (

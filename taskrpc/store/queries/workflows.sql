@@ -6,39 +6,48 @@
 -- An element is left out when its id is taken, or when its definition has a newer revision than $4 says.
 -- Arrays: $1 ids, $2 ids of the first decisions, $3 names, $4 revisions, $5 labels, $6 requesters, $7 workflows that they
 -- belong to, $8 ranks, $9 executeAt, $10 ids of the calls, $11 params, $12 bytes, $13 what came
--- with it over REST, $14 where its outcome is posted to.
+-- with it over REST, $14 where its outcome is posted to; of flows $15 the heads of their executions, which begin with an
+-- event in place of a decision, and in whichever revision; $16 what they are for the flow that starts them.
 -- Edges: created -create-> ready. Workflow edges: created -create-> created, created -create-> in-progress.
 with x as materialized (
     select * from unnest(
         $1::text[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[],
-        $9::timestamptz[], $10::text[], $11::text[], $12::int[], $13::text[], $14::text[]
-    ) as x(id, name, rev, label, requester, parent_id, rank, execute_at, call_id, params, bytes, submission, callback)
+        $9::timestamptz[], $10::text[], $11::text[], $12::int[], $13::text[], $14::text[], $15::text[], $16::text[]
+    ) as x(id, name, rev, label, requester, parent_id, rank, execute_at, call_id, params, bytes, submission, callback, head,
+        flow_part)
 ), first as materialized (
-    select jsonb_object($1::text[], $2::text[]) as decisions
+    select jsonb_object($1::text[], $2::text[]) as decisions, jsonb_object($1::text[], $15::text[]) as heads
 ), created as (
     insert into taskrpc.task (
         id, kind, name, rev, label, requester, parent_id, open_in, rank, execute_at, create_id, params, bytes, status,
-        wake_at, drop_at, submission, callback, created_at, updated_at
+        wake_at, drop_at, submission, callback, state, flow_part, created_at, updated_at
     )
     select x.id, 'workflow', x.name, x.rev, x.label, x.requester::json, x.parent_id, x.parent_id, x.rank, x.execute_at,
         x.call_id, x.params::json, x.bytes,
         case when later then 'created' else 'in-progress' end,
         case when later then x.execute_at end,
         taskrpc.now() + taskrpc.ms(d.timeout),
-        x.submission::json, x.callback::json, taskrpc.now(), taskrpc.now()
+        x.submission::json, x.callback::json, x.head::json ->> 'state', x.flow_part, taskrpc.now(), taskrpc.now()
     from x join taskrpc.definition d on d.rev = x.rev
     cross join lateral (select coalesce(x.execute_at > taskrpc.now(), false) as later) l
-    where not exists (select from taskrpc.definition newer where newer.name = x.name and newer.rev > x.rev)
+    where x.head is not null
+        or not exists (select from taskrpc.definition newer where newer.name = x.name and newer.rev > x.rev)
     order by x.id
     on conflict do nothing
     returning *
+), executions as (
+    insert into taskrpc.execution (id, head)
+    select w.id, (first.heads ->> w.id)::json from created w, first where w.state is not null order by w.id
+), begun as (
+    insert into taskrpc.event (workflow_id, kind, subject, at)
+    select id, 'workflow-init', id, created_at from created where state is not null and status = 'in-progress' order by id
 ), decisions as (
     insert into taskrpc.task (
         id, kind, name, rev, requester, parent_id, open_in, rank, params, status, queued, ready_at, created_at, updated_at
     )
     select first.decisions ->> w.id, 'decision', w.name, w.rev, taskrpc.workflow_as_requester(w.id), w.id, w.id, w.rank,
         taskrpc.decision_params('workflow-init', w.id), 'ready', true, taskrpc.now(), taskrpc.now(), taskrpc.now()
-    from created w, first where w.status = 'in-progress' order by 1
+    from created w, first where w.status = 'in-progress' and w.state is null order by 1
     returning *
 ), logged as (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after)
@@ -51,7 +60,7 @@ select * from created union all select * from decisions;
 -- name: lock_workflows
 -- Locks those of some workflows that are in progress and that nobody else holds. $1 ids.
 select id from taskrpc.task
-where id = any($1::text[]) and kind = 'workflow' and status = 'in-progress'
+where id = any($1::text[]) and kind = 'workflow' and status = 'in-progress' and state is null
 order by id for update skip locked;
 
 -- name: turn_events
@@ -147,7 +156,7 @@ with x as materialized (
     insert into taskrpc.event (workflow_id, kind, subject)
     select parent_id, 'workflow-completed', id from changed where parent_id is not null order by id
 ), emptied as (
-    delete from taskrpc.event e using changed where e.workflow_id = changed.id
+    delete from taskrpc.event e using changed where e.workflow_id = changed.id and changed.state is null
 ), ended as (
     insert into taskrpc.event (workflow_id, kind, subject) select id, 'ended', id from changed order by id
 ), logged as (
@@ -178,10 +187,14 @@ with fit as materialized (
     from fit where t.id = fit.id
     returning fit.status as status_before, fit.held as held_before, t.*
 ), emptied as (
-    delete from taskrpc.event e using changed where e.workflow_id = changed.id
+    delete from taskrpc.event e using changed where e.workflow_id = changed.id and changed.state is null
 ), ended as (
     insert into taskrpc.event (workflow_id, kind, subject)
     select id, 'ended', id from changed where kind = 'workflow' order by id
+), told as (
+    insert into taskrpc.event (workflow_id, kind, subject)
+    select parent_id, case kind when 'workflow' then 'workflow-completed' else 'task-completed' end, id
+    from changed where flow_part is not null order by id
 ), logged as (
     insert into taskrpc.log (task_id, kind, at, action, status_before, status_after, exec_id)
     select id, kind, updated_at, case kind when 'workflow' then 'awf.workflow/cancel' else 'awf.task/cancel' end,
@@ -197,12 +210,13 @@ with closed as materialized (
     from unnest($1::text[]) as x(id)
 ), emptied as (
     delete from taskrpc.event e using closed c where e.workflow_id = c.id and c.is_closed
+        and not exists (select from taskrpc.execution x where x.id = c.id)
 )
 select id from closed where not is_closed;
 
 -- name: list_inboxes
 -- One page of the workflows that have something in their inbox, in the order of their ids, and whether it can be worked off:
--- no decision is open, or they are done. Finds what a server left behind that died after a commit.
+-- no decision is open, or they are done; executions of flows are others' business. Finds what a server left behind that died after a commit.
 -- $1 the id to begin after, $2 most rows.
 with recursive inbox as (
     (select workflow_id, 1 as n from taskrpc.event where workflow_id > $1 order by workflow_id limit 1)
@@ -212,7 +226,7 @@ with recursive inbox as (
     ) following
     where inbox.n < $2
 )
-select i.workflow_id as id, coalesce(w.status, 'done') = 'done'
-    or not exists (select from taskrpc.task d where d.open_in = w.id and d.kind = 'decision') as unattended
+select i.workflow_id as id, w.state is null and (coalesce(w.status, 'done') = 'done'
+    or not exists (select from taskrpc.task d where d.open_in = w.id and d.kind = 'decision')) as unattended
 from inbox i left join taskrpc.task w on w.id = i.workflow_id
 order by i.workflow_id;

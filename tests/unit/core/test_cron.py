@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskrpc.core.cron import Schedule, Turn, parse_schedule, parse_zone, turn
+from taskrpc.core.cron import Missed, Schedule, Turn, parse_schedule, parse_zone, turn
 
 BERLIN = "Europe/Berlin"
 
@@ -123,7 +123,7 @@ def test_ticks_beyond_their_deadline_are_passed_over_in_one_go() -> None:
     ("expression", "complaint"),
     [
         ("* * * *", "has 4 fields"),
-        ("* * * * * *", "has 6 fields"),
+        ("* * * * * * *", "has 7 fields"),
         ("", "has 0 fields"),
         ("@reboot", "has 1 fields"),
         ("61 * * * *", "Bad minute"),
@@ -150,3 +150,52 @@ def test_any_text_is_a_schedule_or_refused(text: str) -> None:
     except ValueError:
         return
     assert isinstance(schedule, Schedule)
+
+
+def test_six_fields_begin_with_seconds() -> None:
+    schedule = parse_schedule("*/20 30 12 * * *", "UTC")
+    assert schedule.next_tick(at("2026-01-10T12:30:20")) == at("2026-01-10T12:30:40")
+    assert schedule.next_tick(at("2026-01-10T12:30:40")) == at("2026-01-11T12:30:00")
+    with pytest.raises(ValueError, match="has 7 fields; five are needed"):
+        parse_schedule("* * * * * * *")
+
+
+@pytest.mark.parametrize(
+    ("missed", "now", "fires", "following"),
+    [
+        # nobody was there from 12:10 on
+        ("all", "12:35:10", True, "12:20:00"),
+        ("last", "12:35:10", False, "12:30:00"),
+        ("none", "12:35:10", False, "12:40:00"),
+        # it is the only one
+        ("last", "12:15:00", True, "12:20:00"),
+        ("none", "12:11:00", True, "12:20:00"),
+        ("none", "12:11:01", False, "12:20:00"),
+        # it is later than its deadline of an hour
+        ("all", "13:45:00", False, "12:50:00"),
+        ("last", "13:45:00", False, "13:40:00"),
+        ("none", "13:45:00", False, "13:50:00"),
+    ],
+)
+def test_of_missed_ticks_all_the_last_or_none_fire(missed: Missed, now: str, fires: bool, following: str) -> None:
+    schedule, tick = parse_schedule("*/10 * * * *"), at("2026-01-10T12:10:00")
+    verdict = turn(schedule, tick, at(f"2026-01-10T{now}"), 3600, missed)
+    assert verdict == Turn(fires, at(f"2026-01-10T{following}"))
+
+
+@given(
+    st.sampled_from(["* * * * * *", "*/7 * * * *", "30 2 * * *", "* 2 * * *", "0 0 29 2 *", "0 12 1 * MON#1"]),
+    st.datetimes(datetime(2026, 3, 20), datetime(2026, 11, 1)),
+    st.integers(0, 5 * 86400),
+)
+def test_the_last_tick_is_the_one_after_which_none_has_come(expression: str, start: datetime, seconds: int) -> None:
+    schedule = parse_schedule(expression, BERLIN)
+    tick = schedule.next_tick(start.replace(tzinfo=UTC))
+    assert tick is not None
+    now = tick + timedelta(seconds=seconds)
+    last = schedule.last_tick(tick, now)
+    following = schedule.next_tick(last)
+    assert tick <= last <= now
+    assert following is not None
+    assert following > now
+    assert last == tick or schedule.next_tick(last - timedelta(microseconds=1)) == last

@@ -11,7 +11,7 @@ from taskrpc.core.model import answered_row, log_resource, resource_type, task_r
 AT = datetime(2030, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 NOTHING = [
     "label", "outcome", "exec_id", "execute_at", "lease_at", "params", "result", "error", "outcome_reason", "requester",
-    "progress", "feedback", "call_at", "call_version", "submission",
+    "progress", "feedback", "call_at", "call_version", "submission", "state",
 ]  # fmt: skip
 ROW: dict[str, Any] = {
     **dict.fromkeys(NOTHING), "id": "t1", "kind": "task", "name": "test/task", "status": "ready", "rank": 0,

@@ -1,12 +1,11 @@
 """Which addresses HTTP requests of tasks may go to."""
 
 import asyncio
-import ipaddress
 import socket
 
 import httpx2
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+from taskrpc.core.callback import may_be_called
 
 
 class PublicOnly(httpx2.AsyncBaseTransport):
@@ -20,42 +19,30 @@ class PublicOnly(httpx2.AsyncBaseTransport):
         self._inner = inner
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        host = request.url.host
-        address = await _public_address(host, request)
-        request.url = request.url.copy_with(host=str(address))
-        request.extensions = {**request.extensions, "sni_hostname": host}
-        return await self._inner.handle_async_request(request)
+        address = await _public_address(request)
+        # Another request: where this one leads to further is told by its own address.
+        there = httpx2.Request(
+            request.method,
+            request.url.copy_with(host=address),
+            headers=request.headers,
+            stream=request.stream,
+            extensions={**request.extensions, "sni_hostname": request.url.host},
+        )
+        return await self._inner.handle_async_request(there)
 
     async def aclose(self) -> None:
         await self._inner.aclose()
 
 
-async def _public_address(host: str, request: httpx2.Request) -> Address:
+async def _public_address(request: httpx2.Request) -> str:
+    host = request.url.host
     port = request.url.port or (443 if request.url.scheme == "https" else 80)
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise httpx2.ConnectError(f"{host}: {error.strerror}", request=request) from None
-    addresses = [ipaddress.ip_address(each[4][0]) for each in found]
+    addresses = [str(each[4][0]) for each in found]
     for address in addresses:
-        if not is_public(address):
+        if not may_be_called(address, ()):
             raise httpx2.ConnectError(f"{host} is {address}, which is no public address", request=request)
     return addresses[0]
-
-
-def is_public(address: Address) -> bool:
-    """Whether an address is one of the internet; one that carries another is judged by that."""
-    if isinstance(address, ipaddress.IPv6Address):
-        carried = (
-            address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1] or _translated(address)
-        )
-        if carried is not None:
-            return is_public(carried)
-    return address.is_global and not address.is_multicast
-
-
-def _translated(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address behind NAT64."""
-    if address in ipaddress.IPv6Network("64:ff9b::/96"):
-        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-    return None

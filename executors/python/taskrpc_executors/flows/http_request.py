@@ -1,23 +1,25 @@
 """`core.http.Request`: one HTTP request, whose answer is the task's output."""
 
-import asyncio
+import re
+from contextlib import ExitStack
 from datetime import timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import IO, Annotated, Any, Final, Literal
 
 import httpx2
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from taskrpc.client.tls import trust
-from taskrpc.core.file_uri import PREFIX
+from taskrpc.core.file_uri import PREFIX, path_of
 from taskrpc.errors import TaskRpcError
 from taskrpc.wire.codecs import JSON
 
 from .addresses import PublicOnly
+from .http_bodies import ACCEPTED, is_charset, read_body, text_of
 from .job import Job, Properties, Text, TextMap
 
-LARGEST_BODY: Final = 19_000_000
 _CONNECT: Final = timedelta(seconds=10)
 _READ: Final = timedelta(minutes=5)
+_CREDENTIALS: Final = re.compile(r"//[^/?#]*@")
 
 
 class _Exact(BaseModel):
@@ -36,6 +38,12 @@ class Auth(_Exact):
     token: Text = ""
 
 
+def _charset(name: str) -> str:
+    if not is_charset(name):
+        raise ValueError(f"{name[:80]!r} is no charset that is known")
+    return name
+
+
 class Options(_Exact):
     allowFailed: bool = False
     allowedResponseCodes: list[int] = Field(default_factory=list)
@@ -46,7 +54,7 @@ class Options(_Exact):
     auth: Auth | None = None
     basicAuthUser: Text | None = None
     basicAuthPassword: Text | None = None
-    defaultCharset: Text = "utf-8"
+    defaultCharset: Annotated[Text, AfterValidator(_charset)] = "utf-8"
 
 
 def _body(value: object) -> object:
@@ -77,15 +85,21 @@ async def http_request(job: Job, *, public_only: bool = False) -> dict[str, Any]
     if properties.encryptBody:
         raise _failed("invalid-params", "encryptBody: this service has no encryption of outputs")
     try:
-        arguments = await _arguments(job, properties)
-        async with _client(properties, public_only) as client, client.stream(**arguments) as response:
-            body = await _read(response)
+        with ExitStack() as opened:
+            arguments = await _arguments(job, properties, opened)
+            async with _client(properties, public_only) as client, client.stream(**arguments) as response:
+                body = await read_body(response)
     except httpx2.InvalidURL as error:
         raise _failed("invalid-params", f"uri: {error}") from None
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, UnicodeError) as error:  # of names that cannot be looked up
         reason = str(error) or type(error).__name__
-        raise _failed("http-request-failed", f"{properties.method} {properties.uri}: {reason}") from None
+        raise _failed("http-request-failed", f"{properties.method} {_shown(properties.uri)}: {reason}") from None
     return _judged(properties, response, body)
+
+
+def _shown(uri: str) -> str:
+    """A URI without the password that may stand in it."""
+    return _CREDENTIALS.sub("//", uri)
 
 
 def _client(properties: Request, public_only: bool) -> httpx2.AsyncClient:
@@ -99,7 +113,6 @@ def _client(properties: Request, public_only: bool) -> httpx2.AsyncClient:
         auth=_auth(options),
         follow_redirects=options.followRedirects,
         timeout=httpx2.Timeout(read, connect=connect),
-        default_encoding=options.defaultCharset,
     )
 
 
@@ -111,28 +124,27 @@ def _auth(options: Options) -> httpx2.Auth | None:
     return None
 
 
-async def _arguments(job: Job, properties: Request) -> dict[str, Any]:
-    headers = dict(properties.headers)
+async def _arguments(job: Job, properties: Request, opened: ExitStack) -> dict[str, Any]:
+    headers = {"accept-encoding": ACCEPTED} | {name.lower(): value for name, value in properties.headers.items()}
     auth = properties.options.auth
     if auth is not None and auth.type == "BEARER":
         headers["authorization"] = f"Bearer {auth.token}"
-    arguments: dict[str, Any] = {"method": properties.method.upper(), "url": properties.uri, "headers": headers}
+    arguments: dict[str, Any] = {"method": properties.method.upper(), "url": properties.uri}
     if properties.params:
         arguments["params"] = httpx2.URL(properties.uri).params.merge(properties.params)
     if properties.formData is not None:
-        return arguments | await _form(job, properties)
-    if properties.body is not None:
+        arguments |= await _form(job, properties, opened)
+    elif properties.body is not None:
         arguments["content"] = properties.body.encode()
-        if "content-type" not in {name.lower() for name in headers}:
-            headers["content-type"] = properties.contentType or "application/json"
-    return arguments
+        headers.setdefault("content-type", properties.contentType or "application/json")
+    return arguments | {"headers": [(name.encode(), value.encode()) for name, value in headers.items()]}
 
 
-async def _form(job: Job, properties: Request) -> dict[str, Any]:
+async def _form(job: Job, properties: Request, opened: ExitStack) -> dict[str, Any]:
     fields = properties.formData or {}
     if not (properties.contentType or "").lower().startswith("multipart/"):
         return {"data": {name: _plain(name, value) for name, value in fields.items()}}
-    return {"files": [(name, await _part(job, name, value)) for name, value in fields.items()]}
+    return {"files": [(name, await _part(job, name, value, opened)) for name, value in fields.items()]}
 
 
 def _plain(name: str, value: object) -> str:
@@ -145,37 +157,30 @@ def _plain(name: str, value: object) -> str:
     return str(value)
 
 
-async def _part(job: Job, name: str, value: object) -> tuple[str | None, bytes]:
+async def _part(job: Job, name: str, value: object, opened: ExitStack) -> tuple[str | None, bytes | IO[bytes]]:
     """A file of the internal storage, under its own name or that which is given; or a field."""
     given: dict[str, Any] = value if isinstance(value, dict) else {"content": value}
     content, filename = given.get("content"), given.get("name")
     if not isinstance(content, str) or not content.startswith(PREFIX):
         return None if filename is None else str(filename), _plain(name, content).encode()
-    path = job.workspace.own(content.rpartition("/")[2])
+    path = job.workspace.own("part")
     async with job.files() as files:
         await files.download(content, path)
-    return str(filename or path.name), await asyncio.to_thread(path.read_bytes)
-
-
-async def _read(response: httpx2.Response) -> bytes:
-    content = bytearray()
-    async for piece in response.aiter_bytes():
-        content += piece
-        if len(content) > LARGEST_BODY:
-            raise _failed("response-too-large", f"{response.url} answered more than {LARGEST_BODY} bytes")
-    return bytes(content)
+    stored = path_of(content).rpartition("/")[2]
+    return str(filename or stored), opened.enter_context(path.open("rb"))
 
 
 def _judged(properties: Request, response: httpx2.Response, body: bytes) -> dict[str, Any]:
     options, code = properties.options, response.status_code
     allowed = options.allowFailed or code in options.allowedResponseCodes
-    text = body.decode(response.charset_encoding or options.defaultCharset, "replace")
+    text = text_of(body, response, options.defaultCharset)
     if (code >= 400 or (options.allowedResponseCodes and not allowed)) and not allowed:
-        message = f"{properties.method.upper()} {properties.uri} answered {code}"
+        message = f"{properties.method.upper()} {_shown(properties.uri)} answered {code}"
         raise _failed("http-status", message, code=code, body=text[:2000].replace("\0", "\ufffd"))
     if "\0" in text:
-        raise _failed("response-not-text", f"{properties.uri} answered what is no text: download it with a script")
+        message = f"{_shown(properties.uri)} answered what is no text: download it with a script"
+        raise _failed("response-not-text", message)
     headers: dict[str, list[str]] = {}
     for name, value in response.headers.multi_items():
         headers.setdefault(name, []).append(value)
-    return {"uri": str(response.url), "code": code, "headers": headers, "body": text}
+    return {"uri": _shown(str(response.url)), "code": code, "headers": headers, "body": text}

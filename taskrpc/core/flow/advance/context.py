@@ -76,7 +76,12 @@ def _taskrun(work: Work, run: Run) -> Any:
 
 def run_id(work: Work, run: Run) -> str:
     """The id of a task run as others see it."""
-    return f"{work.head.id}-{run.n}"
+    return id_of_run(work.head.id, run.n)
+
+
+def id_of_run(execution_id: str, n: int) -> str:
+    """The same, by the numbers."""
+    return f"{execution_id}-{n}"
 
 
 def _parents(work: Work, run: Run) -> Any:

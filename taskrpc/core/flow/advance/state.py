@@ -248,5 +248,9 @@ def begin(
         now=at,
         asked=dict(asked or {}),
     )
-    root = Run(ROOT, "", -1, "", 0, "CREATED", [("CREATED", at)], block=Block())
-    return State(head, [root])
+    return State(head, [root_run(at)])
+
+
+def root_run(at: int) -> Run:
+    """The run of the flow itself, as every execution begins with it."""
+    return Run(ROOT, "", -1, "", 0, "CREATED", [("CREATED", at)], block=Block())

@@ -50,7 +50,7 @@ def _subflow(work: Work, run: Run, task: Task, renders: Rendering, iteration: in
     for name in sorted(unknown):
         work.log(run, "WARN", f"the flow {namespace}.{id} has no input {name}")
     inputs = _inputs(work, flow, given)
-    child = _child_id(work, run, iteration)
+    child = child_id(work.head.id, run.n, len(run.attempts), iteration)
     return StartFlow(
         run=run.n,
         attempt=len(run.attempts),
@@ -81,9 +81,9 @@ def _inputs(work: Work, flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
         raise SubflowError(f"the inputs of the flow {flow.namespace}.{flow.id} do not fit: {error}") from None
 
 
-def _child_id(work: Work, run: Run, iteration: int | None) -> str:
-    """The same for the same try of the same run: a subflow is not started twice."""
-    name = f"{work.head.id}/{run.n}/{len(run.attempts)}/{iteration}"
+def child_id(execution_id: str, run: int, attempt: int, iteration: int | None) -> str:
+    """The id of a subflow: the same for the same try of the same run, so that none is started twice."""
+    name = f"{execution_id}/{run}/{attempt}/{iteration}"
     return str(uuid.UUID(bytes=hashlib.sha256(name.encode()).digest()[:16], version=4))
 
 
@@ -189,7 +189,7 @@ def start_merge(work: Work, run: Run, task: Task) -> None:
     """Has the outputs of all subflows, in order, written into one file; the answer is `{subflowOutputs: uri}`."""
     items = next(each for each in work.children(run.parent) if each.role == "items")
     number: int = (items.outputs or {}).get("numberOfBatches", 0)
-    params = {"executions": [_child_id(work, items, turn) for turn in range(number)]}
+    params = {"executions": [child_id(work.head.id, items.n, len(items.attempts), turn) for turn in range(number)]}
     work.enter(run, "SUBMITTED")
     work.act(run, StartTask(run.n, len(run.attempts), "core.flow.ForEachItem.merge", params))
 

@@ -108,10 +108,24 @@ WRONG_FLOWS: Final[list[tuple[dict[str, Any], str]]] = [
     ({"inputs": [{"id": "a", "type": "INT", "validator": "x"}]}, "inputs[0].validator: unknown property"),
     ({"inputs": [{"id": "a", "dependsOn": {"condition": "{{ 1 + }}"}}]}, "inputs[0].dependsOn.condition: line 1"),
     ({"triggers": [{"id": "a", "type": "x"}]}, "triggers[0].type: is one of core.trigger.Schedule"),
-    ({"triggers": [{"id": "a", "type": "core.trigger.Schedule", "cron": "x"}]}, 'triggers[0].cron: "x" is not a cron'),
+    ({"triggers": [{"id": "a", "type": "core.trigger.Schedule", "cron": "x"}]}, "triggers[0].cron: 'x' has 1 fields"),
     (
         {"triggers": [{"id": "a", "type": "core.trigger.Schedule", "cron": "* * * * *", "timezone": "Mars"}]},
-        'triggers[0].timezone: "Mars" is not a time zone',
+        "triggers[0].timezone: 'Mars' is no time zone",
+    ),
+    *(
+        ({"triggers": [{"id": "a", "type": "core.trigger.Schedule", **fields}]}, f"triggers[0].{mistake}")
+        for fields, mistake in (
+            ({"cron": "* * * * * *"}, "cron: has five fields; six, with a second"),
+            ({"cron": "* * * * *", "withSeconds": True}, "cron: has five fields; six, with a second"),
+            ({"cron": "@daily", "lateMaximumDelay": "{{ 1 }}"}, "lateMaximumDelay: is a duration; there is nothing"),
+            ({"cron": "@daily", "lateMaximumDelay": "soon"}, "lateMaximumDelay: 'soon' is not a duration"),
+            ({"cron": "@daily", "inputs": {"a": "{{ 1 + }}"}}, "inputs.a: line 1"),
+            (
+                {"cron": "@daily", "conditions": [{"type": "core.condition.ExecutionStatus"}]},
+                "conditions[0].type: is for triggers of type core.trigger.Flow",
+            ),
+        )
     ),
     (
         {"triggers": [{"id": "a", "type": "core.trigger.Schedule", "cron": "@daily", "recoverMissedSchedules": "X"}]},

@@ -1,0 +1,189 @@
+"""The steps of executions: what has happened is worked off, without any lock, and then stored if nobody was faster."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from taskrpc.core.flow.advance.events import Event, Started
+from taskrpc.core.flow.advance.facts import MissingFactError
+from taskrpc.core.flow.advance.state import TERMINATED, Changes, Run, State, root_run
+from taskrpc.core.flow.advance.step import BUDGET, Step, advance
+from taskrpc.core.flow.inbox import event_of
+from taskrpc.core.flow.records import document_text, head_text, read_head, read_run, run_text
+from taskrpc.core.ids import serial_id
+from taskrpc.core.model import Row
+from taskrpc.engine.definitions import Definitions
+from taskrpc.engine.execution_actions import Actions, Deeds
+from taskrpc.engine.execution_cache import Cached, weight
+from taskrpc.engine.execution_facts import Outside, Sources
+from taskrpc.engine.execution_files import places_of
+from taskrpc.engine.execution_starts import FAILED_CHECK
+from taskrpc.engine.flows import LoadedFlow, flow_name
+from taskrpc.store.executions import ExecutionStore, OutdatedDefinitionError, StepRecord, Told
+from taskrpc.store.slots import Freed, Slots
+from taskrpc.store.workflows import NewWorkflow, RunRecord
+
+# What a step of an execution starts elsewhere: the execution as it was, and what the step changes.
+Fired = Callable[[LoadedFlow, State, Changes], Awaitable[Sequence[NewWorkflow]]]
+
+# Outputs that are longer stay in the database; a step that needs them asks for them.
+LONGEST_OUTPUTS: Final = 2**30
+# A step that has to ask is made anew from its beginning each time: it is a short one.
+_BUDGET_OF_ASKING: Final = 20
+
+
+class Steps:
+    """Reads executions and takes their steps."""
+
+    def __init__(self, store: ExecutionStore, slots: Slots, sources: Sources, definitions: Definitions) -> None:
+        self._store = store
+        self._slots = slots
+        self._sources = sources
+        self._flows = sources.flows
+        self._definitions = definitions
+        self._fired: Fired = _nothing
+
+    def on_state(self, fired: Fired) -> None:
+        """Has `fired` asked before each step is stored which executions of other flows it starts."""
+        self._fired = fired
+
+    async def load(self, execution_id: str) -> Cached | None:
+        """An execution as it is in the database; None where there is none."""
+        row = await self._store.get(execution_id)
+        if row is None:
+            return None
+        loaded = await self._flows.of_rev(row["rev"])
+        assert loaded is not None, row
+        rows = await self._store.runs(row["key"], LONGEST_OUTPUTS)
+        runs = [read_run(each["n"], each["parent"], each["body"], each["fixed"], each["outputs"]) for each in rows]
+        head = read_head(row["head"])
+        state = State(head, runs or [root_run(head.created)])
+        size = weight(row["head"], rows)
+        return Cached(row["key"], row["id"], row["version"], row["status"], loaded, state, size)
+
+    async def take(self, cached: Cached, rows: Sequence[Row], server: str) -> None:
+        """Takes one step on this server: these events are worked off, or as many of them as a step has room for.
+
+        Raises StaleExecutionError if the execution is not as it is in memory, OutdatedDefinitionError.
+        """
+        told = await self._admitted(cached, [(row, event_of(row)) for row in rows])
+        events = [event for _, event in told if event is not None]
+        outside = Outside(self._sources, cached.loaded.flow.namespace, cached.templates)
+        step = await self._advance(cached, events, outside)
+        places = await places_of(self._sources.files, cached, step)
+        deeds = Actions(cached, step, outside, self._definitions, places, serial_id()).deeds
+        deeds.workflows += await self._fired(cached.loaded, cached.state, step.changes)
+        record = await self._record(cached, step, deeds, _taken(told, step.taken), server)
+        try:
+            await self._store.take_step(record)
+        except OutdatedDefinitionError:
+            await self._definitions.reload()
+            raise
+        if record.ends is not None:
+            cached.status = "done"
+        cached.templates |= outside.templates
+        cached.apply(step.changes, sum(run.size for run in record.runs))
+
+    async def _advance(self, cached: Cached, events: Sequence[Event], outside: Outside) -> Step:
+        budget = BUDGET
+        while True:
+            try:
+                return await asyncio.to_thread(advance, cached.loaded.flow, cached.state, events, outside.facts, budget)
+            except MissingFactError as missing:
+                budget = _BUDGET_OF_ASKING
+                await outside.learn(missing.key)
+
+    # -- slots --------------------
+
+    async def _admitted(
+        self, cached: Cached, told: Sequence[tuple[Row, Event | None]]
+    ) -> list[tuple[Row, Event | None]]:
+        """The events with what `concurrency` says about those that begin something; those that end it come first."""
+        found = [
+            (row, await self._admit(cached, row, event))
+            if row["kind"] in ("workflow-init", "restarted")
+            else (row, event)
+            for row, event in told
+        ]
+        return sorted(found, key=lambda each: each[0]["kind"] != "ended")
+
+    async def _admit(self, cached: Cached, row: Row, event: Event | None) -> Event | None:
+        if FAILED_CHECK in cached.state.head.labels and isinstance(event, Started):
+            return Started(event.at, "FAIL")
+        concurrency = cached.loaded.flow.concurrency
+        if concurrency is None:
+            return event
+        again = row["kind"] == "restarted"
+        waits = again or concurrency.behavior == "QUEUE"
+        has_slot = await self._slots.take(
+            cached.key, cached.id, _name(cached), concurrency.limit, "restarted" if again else "admitted", waits=waits
+        )
+        if has_slot:
+            return event
+        return None if event is None or again else Started(event.at, concurrency.behavior)
+
+    async def _freed(self, cached: Cached, deeds: Deeds) -> Freed | None:
+        if not deeds.finished or cached.loaded.flow.concurrency is None:
+            return None
+        newest = await self._flows.load(_name(cached)) or cached.loaded
+        concurrency = newest.flow.concurrency
+        return Freed(_name(cached), None if concurrency is None else concurrency.limit)
+
+    # -- what is stored --------------------
+
+    async def _record(self, cached: Cached, step: Step, deeds: Deeds, taken: Sequence[int], server: str) -> StepRecord:
+        changes = step.changes
+        more = [Told("continue", cached.id)] if step.more else []
+        return StepRecord(
+            key=cached.key,
+            id=cached.id,
+            version=cached.version,
+            status=cached.status,
+            server=server,
+            head=head_text(changes.head),
+            gone=changes.gone,
+            runs=[_run_record(cached.state, run) for run in changes.runs.values()],
+            taken=taken,
+            told=[*deeds.told, *more],
+            over=[*changes.gone, *(run.n for run in changes.runs.values() if run.state in TERMINATED)],
+            timers=deeds.timers,
+            log=deeds.log,
+            tasks=deeds.tasks,
+            workflows=deeds.workflows,
+            state=changes.head.state if changes.head.state != cached.state.head.state or deeds.ends else None,
+            ending=deeds.ending,
+            ends=deeds.ends,
+            freed=await self._freed(cached, deeds),
+        )
+
+
+async def _nothing(source: LoadedFlow, state: State, changes: Changes) -> Sequence[NewWorkflow]:
+    return []
+
+
+def _name(cached: Cached) -> str:
+    flow = cached.loaded.flow
+    return flow_name(flow.namespace, flow.id)
+
+
+def _taken(told: Sequence[tuple[Row, Event | None]], number: int) -> list[int]:
+    """The numbers of the events that were taken; what is nothing to the execution is taken with those around it."""
+    taken = []
+    for row, event in told:
+        if event is not None:
+            if number == 0:
+                break
+            number -= 1
+        taken.append(row["seq"])
+    return taken
+
+
+def _run_record(before: State, run: Run) -> RunRecord:
+    """What is to be written of a run: `fixed` and `outputs` only if they are others than before."""
+    old = before.runs.get(run.n)
+    fixed, outputs = ({}, None) if old is None else (old.fixed, old.outputs)
+    return RunRecord(run.n, run.parent, run_text(run), _changed(run.fixed, fixed), _changed(run.outputs, outputs))
+
+
+def _changed(value: Any, before: Any) -> str | None:
+    return None if value is before or (not value and value == before) else document_text(value)

@@ -1,0 +1,147 @@
+"""Runs flows: works off the inboxes of executions, one step after the other, whatever server the events come from."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import orjson
+
+from taskrpc.core.flow.records import document_text
+from taskrpc.core.ids import uuid7
+from taskrpc.core.model import Row
+from taskrpc.engine.execution_cache import Cached, Executions
+from taskrpc.engine.execution_chores import Chores
+from taskrpc.engine.execution_steps import Steps
+from taskrpc.errors import TaskRpcError
+from taskrpc.store.batcher import Spawn
+from taskrpc.store.database import CommitUnknown
+from taskrpc.store.executions import ExecutionStore, OutdatedDefinitionError, StaleExecutionError
+
+log = logging.getLogger(__name__)
+
+SLOW_POLL_SECONDS: Final = 0.5
+# An execution stays with the server that has it in memory, unless that does not react for so long.
+GIVE_WAY_SECONDS: Final = 0.2
+_AT_ONCE: Final = 4
+_SHORTEST_PAUSE_SECONDS: Final = 0.005
+_LONGEST_PAUSE_SECONDS: Final = 0.5
+
+Cancel = Callable[[str, str], Awaitable[None]]
+
+
+class FlowLoop:
+    """The loop of one server. `look` has to be called now and then: it finds what a server left behind that died.
+
+    `cancel` cancels a task or a workflow, by its kind and its id.
+    """
+
+    def __init__(self, store: ExecutionStore, steps: Steps, chores: Chores, cancel: Cancel, spawn: Spawn) -> None:
+        self.server = uuid7()
+        self.cache = Executions()
+        self._store = store
+        self._steps = steps
+        self._chores = chores
+        self._cancel = cancel
+        self._spawn = spawn
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._busy: dict[str, bool] = {}
+        self._seen: dict[str, int] = {}
+        self._hand_on: Callable[[Sequence[str]], None] = lambda ids: None
+
+    def hand_on(self, hand_on: Callable[[Sequence[str]], None]) -> None:
+        """Has the ids of executions passed on that another server has in memory."""
+        self._hand_on = hand_on
+
+    def told(self, ids: Sequence[str]) -> None:
+        """Something was put into the inboxes of these executions."""
+        for execution_id in ids:
+            if execution_id in self._busy:
+                self._busy[execution_id] = True
+            else:
+                self._busy[execution_id] = False
+                self._spawn(self._attend(execution_id, None))
+
+    def told_elsewhere(self, ids: Sequence[str]) -> None:
+        """The same, through another server: it is this one's business if it has them in memory."""
+        self.told([execution_id for execution_id in ids if execution_id in self.cache])
+
+    async def look(self) -> float:
+        """Works off what lay in an inbox the last time already: nobody was told of it."""
+        seen = dict(await self._store.unattended())
+        for execution_id, first in seen.items():
+            if self._seen.get(execution_id) == first:
+                self._insist(execution_id, first)
+        self._seen = seen
+        return SLOW_POLL_SECONDS
+
+    def _insist(self, execution_id: str, first: int) -> None:
+        """Takes an execution over if its first event is still this one."""
+        if execution_id not in self._busy:
+            self._busy[execution_id] = False
+            self._spawn(self._attend(execution_id, first))
+
+    async def attend(self, execution_id: str) -> None:
+        """Works off an inbox now, and answers when that is done or another server does it."""
+        if execution_id in self._busy:
+            self._busy[execution_id] = True
+            return
+        self._busy[execution_id] = False
+        await self._attend(execution_id, None)
+
+    async def _attend(self, execution_id: str, first: int | None) -> None:
+        try:
+            while True:
+                self._busy[execution_id] = False
+                async with self._turns:
+                    await self._work_off(execution_id, first)
+                if not self._busy[execution_id]:
+                    return
+        except (TaskRpcError, CommitUnknown) as error:
+            log.info("execution %s has to wait: %s", execution_id, error)
+        finally:
+            del self._busy[execution_id]
+
+    async def _work_off(self, execution_id: str, first: int | None) -> None:
+        cached, pause = self.cache.take(execution_id), _SHORTEST_PAUSE_SECONDS
+        while rows := await self._store.inbox(execution_id):
+            if cached is None:
+                if await self._gives_way(execution_id, rows, first):
+                    return
+                cached = await self._steps.load(execution_id)
+            if cached is None:
+                return
+            try:
+                await self._carry_out(cached, rows)
+                pause = _SHORTEST_PAUSE_SECONDS
+            except StaleExecutionError:
+                cached = None
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            except OutdatedDefinitionError:
+                continue
+        if cached is not None and not cached.state.head.finished:
+            self.cache.put(cached)
+
+    async def _gives_way(self, execution_id: str, rows: Sequence[Row], first: int | None) -> bool:
+        """Whether another server has the execution in memory, and may take the next step."""
+        if first == rows[0]["seq"] or await self._store.server(execution_id) in (None, self.server):
+            return False
+        if first is None:
+            self._hand_on([execution_id])
+            loop = asyncio.get_running_loop()
+            loop.call_later(GIVE_WAY_SECONDS, self._insist, execution_id, rows[0]["seq"])
+        return True
+
+    async def _carry_out(self, cached: Cached, rows: Sequence[Row]) -> None:
+        """Takes a step; cancels what is not wanted any more, and does what is the server's to do."""
+        if events := [row for row in rows if row["kind"] not in ("unwanted", "chore")]:
+            await self._steps.take(cached, events, self.server)
+        if unwanted := [row for row in rows if row["kind"] == "unwanted"]:
+            open_ones = {(row["subject_kind"], row["subject"]) for row in unwanted if row["subject_kind"] is not None}
+            await asyncio.gather(*(self._cancel(kind, subject) for kind, subject in sorted(open_ones)))
+            await self._store.forget_unwanted(cached.id, [row["seq"] for row in unwanted])
+        for row in rows:
+            if row["kind"] == "chore":
+                body = await self._chores.outcome(cached.id, orjson.loads(row["body"]))
+                await self._store.done_chore(cached.id, row["seq"], document_text(body))
