@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
+from math import inf
 from typing import Any, Final, NamedTuple, cast
-from weakref import WeakValueDictionary
 
 import asyncpg
 
@@ -48,11 +48,12 @@ def unavailable(reason: str) -> TaskRpcError:
 
 
 class _Connection(asyncpg.Connection):
-    """A connection that knows its backend."""
+    """A connection that knows its backend, and when, by the loop's clock, it began to be made."""
 
-    __slots__ = ("backend",)
+    __slots__ = ("backend", "since")
 
     backend: Backend
+    since: float
 
 
 def backend_of(connection: Connection) -> Backend:
@@ -80,8 +81,8 @@ class Lane:
         self, url: str, size: int, settings: Mapping[str, str], patience: float, *, reads_only: bool = False
     ) -> None:
         self._turns = asyncio.Semaphore(size)
-        self._in_use: dict[Connection, tuple[Backend, float]] = {}
-        self._connections: WeakValueDictionary[Backend, Connection] = WeakValueDictionary()
+        self._in_use: dict[Connection, float] = {}
+        self._valid_since = -inf
         self._reads_only = reads_only
         self._pool = asyncpg.create_pool(
             url,
@@ -101,9 +102,10 @@ class Lane:
         await self._pool
 
     async def _connect(self, url: str, **options: Any) -> Connection:
+        since = asyncio.get_running_loop().time()
         connection = await connect(url, **options)
+        connection.since = since
         connection.backend = Backend(*await connection.fetchrow(SQL["own_backend"]))
-        self._connections[connection.backend] = connection
         if self._reads_only:
             # Nothing is written by mistake. As a setting of the start this would make a primary look like a standby to
             # who looks for one that takes writes.
@@ -132,8 +134,13 @@ class Lane:
 
     async def acquire(self) -> Connection:
         """A connection, which has to be given back; raises what asyncpg raises when none can be made."""
-        connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
-        self._in_use[connection] = backend_of(connection), asyncio.get_running_loop().time()
+        while True:
+            connection: Connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
+            if connection.since >= self._valid_since:
+                break
+            terminate(connection)
+            await self._pool.release(connection)
+        self._in_use[connection] = asyncio.get_running_loop().time()
         return connection
 
     async def release(self, connection: Connection) -> None:
@@ -147,10 +154,10 @@ class Lane:
         They may be to a node that is frozen, cut off, or no primary any more. What has been under way for as long is
         cut off too; its sender finds out what became of it.
         """
-        in_use = dict(self._in_use.values())
-        for backend, connection in list(self._connections.items()):
-            if in_use.get(backend, since) <= since:
-                connection.terminate()
+        self._valid_since = since
+        for connection, began in list(self._in_use.items()):
+            if began < since:
+                terminate(connection)
 
 
 @contextmanager
