@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Final
 
+from tests.faults.checker.courses import steps_of_flows
 from tests.faults.checker.creates import account
 from tests.faults.checker.violation import Violation
 from tests.faults.history import History, Window
@@ -20,7 +21,7 @@ def check_coverage(history: History) -> Iterator[Violation]:
 
 
 def seen(history: History) -> Mapping[str, int]:
-    """How often each of the things was seen. A fault amid a step of a flow is to be added with flows."""
+    """How often each of the things was seen."""
     return {what: count(history) for what, count in (OF_CALLS | OF_THE_SERVER).items()}
 
 
@@ -82,6 +83,7 @@ OF_CALLS: Final[dict[str, Callable[[History], int]]] = {
 }
 OF_THE_SERVER: Final[dict[str, Callable[[History], int]]] = {
     "a fault amid a wait": _during_waits,
+    "a fault amid a step of a flow": lambda history: _hit(history, steps_of_flows(history)),
     "a subscription that an event ended": _logged("event"),
     "a tick of the scheduler": _ticks,
 }
