@@ -43,6 +43,7 @@ from taskrpc.store.batcher import Spawn
 from taskrpc.store.claims import Claims
 from taskrpc.store.database import Database
 from taskrpc.store.definitions import DefinitionStore
+from taskrpc.store.executions import ExecutionStore
 from taskrpc.store.flow_triggers import FlowTriggerStore
 from taskrpc.store.flows import FlowStore
 from taskrpc.store.hub import Hub
@@ -102,6 +103,7 @@ class Parts:
             self.cleaning.run(),
             self.callbacks.run(),
             run_every("retention", self.cleaning.expire),
+            run_every("runs of deleted executions", self.cleaning.forget_runs),
             run_every("slow poll", self.dispatcher.look),
             run_every("workflows", self.pump.look),
             run_every("flows", self.services.executions.loop.look),
@@ -138,8 +140,8 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     workflows = Workflows(database, signals, spawn, definitions, starts, results, pump)
     namespaces = Namespaces.on(database, load_cipher(settings))
     files = Files(open_storage(settings.storage, settings.data_dir), FileTokens(database), settings.max_file)
-    outside = Sources(flows, namespaces, files)
-    executions = executing(database, signals, spawn, definitions, outside, starts, tasks, workflows)
+    outside = Sources(flows, namespaces, files, ExecutionStore(database, signals))
+    executions = executing(database, spawn, definitions, outside, starts, tasks, workflows, signals)
     claims = Claims(database, tasks.transitions["release"], spawn)
     dispatcher = Dispatcher(claims, spawn)
     keys = Keys(database, open_without=settings.is_open_without_keys)
@@ -168,7 +170,7 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
         namespaces,
         files,
     )
-    reaper, cleaning = Reaper(Reaping(database, signals)), Cleaning(Retention(database), claims, tasks, spawn)
+    reaper, cleaning = Reaper(Reaping(database, signals)), Cleaning(Retention(database), claims, tasks, files, spawn)
     callbacks = Callbacks(database, claims, tasks, spawn, networks(settings.callback_networks))
     parts = Parts(
         settings, database, signals, results, definitions, dispatcher, reaper, pump, cleaning, callbacks, hints, keys,
@@ -195,3 +197,5 @@ def _connect(parts: Parts) -> None:
     if parts.settings.notify:
         parts.hints.hub = Hub(parts.database.url, parts.hints)
         parts.signals.subscribe(parts.hints.hub.queued, parts.hints.hub.ended)
+        parts.services.executions.loop.hand_on(parts.hints.hub.told)
+        parts.hints.on_told = parts.services.executions.loop.told_elsewhere

@@ -12,6 +12,8 @@ import orjson
 
 from taskrpc.core.built_in import CLEAN_UP, CleanUp
 from taskrpc.core.model import Queue, Row
+from taskrpc.engine.execution_files import files_of
+from taskrpc.engine.files import Files
 from taskrpc.engine.loop import run_every
 from taskrpc.engine.tasks import Tasks
 from taskrpc.errors import TaskRpcError
@@ -39,8 +41,9 @@ async def rest(began: float) -> None:
 class Cleaning:
     """One server's share of the deleting."""
 
-    def __init__(self, retention: Retention, claims: Claims, tasks: Tasks, spawn: Spawn) -> None:
+    def __init__(self, retention: Retention, claims: Claims, tasks: Tasks, files: Files, spawn: Spawn) -> None:
         self._retention = retention
+        self._files = files
         self._claims = claims
         self._tasks = tasks
         self._spawn = spawn
@@ -62,6 +65,18 @@ class Cleaning:
             return asyncio.get_running_loop().time() - began
         seconds = await self._retention.seconds_until_expiry()
         return LONGEST_PAUSE_SECONDS if seconds is None else min(max(seconds, _SHORTEST_PAUSE_SECONDS), 1.0)
+
+    async def forget_runs(self) -> float:
+        """Deletes a slice of what executions have left that were deleted; answers when to go on, in seconds."""
+        began = asyncio.get_running_loop().time()
+        if await self._retention.delete_runs() >= MOST_ROWS:
+            return asyncio.get_running_loop().time() - began
+        gone = await self._retention.gone()
+        for _, execution_id in gone:
+            await self._files.delete(files_of(execution_id))
+        if gone:
+            await self._retention.forget([key for key, _ in gone])
+        return LONGEST_PAUSE_SECONDS
 
     async def _look(self) -> float:
         if not await self._claims.find_ready([_QUEUE]):

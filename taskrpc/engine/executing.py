@@ -15,7 +15,6 @@ from taskrpc.engine.workflows import Workflows
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.batcher import Spawn
 from taskrpc.store.database import Database
-from taskrpc.store.executions import ExecutionStore
 from taskrpc.store.signals import Signals
 from taskrpc.store.slots import Slots
 
@@ -33,8 +32,8 @@ class Executing:
 
 
 def executing(
-    database: Database, signals: Signals, spawn: Spawn, definitions: Definitions, sources: Sources, starts: Starts,
-    tasks: Tasks, workflows: Workflows,
+    database: Database, spawn: Spawn, definitions: Definitions, sources: Sources, starts: Starts,
+    tasks: Tasks, workflows: Workflows, signals: Signals,
 ) -> Executing:  # fmt: skip
     """The parts of one server that run flows."""
 
@@ -45,7 +44,7 @@ def executing(
             if refusal.type not in _OVER:
                 raise
 
-    store = ExecutionStore(database, signals)
+    store = sources.store
     steps = Steps(store, Slots(database), sources, definitions)
     loop = FlowLoop(store, steps, Chores(store, sources.files), cancel, spawn)
     return Executing(loop, steps, ExecutionCommands(database, signals, steps, starts))

@@ -194,6 +194,9 @@ class Actions:
     def _end(self, action: End) -> None:
         ending = {"state": action.state, "outputs": action.outputs, "asked": action.asked, "problem": action.problem}
         self.deeds.ending = document_text({name: each for name, each in ending.items() if each is not None})
+        started = [task.id for task in self.deeds.tasks]
+        started += [workflow.id for workflow in self.deeds.workflows if workflow.flow_part is not None]
+        self.deeds.told += [Told("unwanted", each) for each in started]
         self.deeds.ends = self._flow_ending(action)
 
     def _flow_ending(self, action: End) -> FlowEnding:

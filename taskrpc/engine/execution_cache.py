@@ -1,15 +1,19 @@
 """Executions as one server has them in memory: as many as fit, the others are read when they are needed."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from taskrpc.core.flow.advance.facts import Key
-from taskrpc.core.flow.advance.state import Changes, State
+from taskrpc.core.flow.advance.state import ELSEWHERE, Changes, Run, State
+from taskrpc.core.flow.advance.work import INNER
 from taskrpc.engine.flows import LoadedFlow
+from taskrpc.store.workflows import RunRecord
 
 MOST_BYTES: Final = 64 * 2**20
+# Outputs that are longer stay in the database; a step that needs them asks for them.
+LONGEST_OUTPUTS: Final = 1024
 # What a run and an execution take in memory besides their texts, roughly.
 _BYTES_OF_RUN: Final = 1500
 _BYTES_OF_EXECUTION: Final = 5000
@@ -28,12 +32,23 @@ class Cached:
     size: int
     templates: dict[Key, Any] = field(default_factory=dict)
 
-    def apply(self, changes: Changes, written: int) -> None:
-        """What a step has made of it, after its commit; `written` is the size of the texts."""
+    def apply(self, changes: Changes, written: Sequence[RunRecord]) -> None:
+        """What a step has made of it, after its commit; `written` are the runs as they were stored."""
         new = sum(n not in self.state.runs for n in changes.runs)
         self.state.apply(changes)
         self.version += 1
-        self.size += written + (new - len(changes.gone)) * _BYTES_OF_RUN
+        self.size += (new - len(changes.gone)) * _BYTES_OF_RUN
+        for record in written:
+            run = self.state.runs[record.n]
+            if len(record.outputs or "") > LONGEST_OUTPUTS and may_be_elsewhere(run):
+                run.outputs = ELSEWHERE
+            else:
+                self.size += len(record.outputs or "") + len(record.fixed or "")
+
+
+def may_be_elsewhere(run: Run) -> bool:
+    """Whether only expressions read the outputs of a run any more."""
+    return run.ended and run.block is None and run.role not in INNER
 
 
 def weight(head: str, runs: Iterable[Mapping[str, str | None]]) -> int:
@@ -66,10 +81,11 @@ class Executions:
         return found
 
     def put(self, cached: Cached) -> None:
-        """Keeps an execution, in place of those that were not needed for the longest time."""
+        """Keeps an execution, in place of those that were not needed for the longest time. One always stays: to read a
+        large one for each of its steps would cost far more than to have it."""
         self.take(cached.id)
         self._kept[cached.id] = cached
         self._size += cached.size
-        while self._size > self._most_bytes and self._kept:
+        while self._size > self._most_bytes and len(self._kept) > 1:
             _, dropped = self._kept.popitem(last=False)
             self._size -= dropped.size

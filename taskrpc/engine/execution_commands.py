@@ -27,6 +27,8 @@ from taskrpc.store.recovery import through_outages
 from taskrpc.store.signals import Signals
 from taskrpc.store.workflows import NewWorkflow, WorkflowCreations
 
+# A replay copies the outputs of the runs that it keeps.
+_ALL: Final = 2**30
 _PATIENCE_SECONDS: Final = 10.0
 _PAUSE_SECONDS: Final = 0.005
 _BYTES_OF_RUN: Final = 256
@@ -129,7 +131,7 @@ class ExecutionCommands:
             raise not_found(workflow_id, "workflow")
         if rows[0]["state"] is None:
             raise TaskRpcError(f"cannot-{call}", f"Workflow {workflow_id} is not of a flow: it decides by decisions")
-        cached = await self._steps.load(workflow_id)
+        cached = await self._steps.load(workflow_id, _ALL)
         if cached is None:
             raise not_found(workflow_id, "workflow")
         return cached, rows[0]

@@ -15,6 +15,7 @@ from taskrpc.engine.files import Files
 from taskrpc.engine.flows import Flows, LoadedFlow, flow_name
 from taskrpc.engine.namespaces import Namespaces
 from taskrpc.errors import TaskRpcError
+from taskrpc.store.executions import ExecutionStore
 
 LARGEST_READ: Final = 4 * 2**20
 _NAMESPACE_FILE: Final = "namespace://"
@@ -34,16 +35,18 @@ class Sources:
     flows: Flows
     namespaces: Namespaces
     files: Files
+    store: ExecutionStore
 
 
 class Outside:
-    """The facts of one step of an execution of `flow`, with the flows behind them."""
+    """The facts of one step, with the flows behind them; the outputs that it may ask for are those of an execution."""
 
-    def __init__(self, sources: Sources, namespace: str, known: Mapping[Key, Any]) -> None:
+    def __init__(self, sources: Sources, execution_id: str | None, namespace: str, known: Mapping[Key, Any]) -> None:
         self.facts = Facts(known)
         self.facts.learn(("environment",), {"envs": {}, "globals": {}, "kestra": {}})
         self.templates: dict[Key, Any] = {}
         self._sources = sources
+        self._execution_id = execution_id
         self._namespace = namespace
         self._loaded: dict[tuple[str, str, str], LoadedFlow] = {}
 
@@ -73,6 +76,9 @@ class Outside:
                 return (await self._content(key[0])).decode(errors="replace")
             case "size":
                 return await self._size(key[0])
+            case "outputs" if self._execution_id is not None:
+                text = await self._sources.store.outputs(self._execution_id, int(key[0]))
+                return None if text is None else orjson.loads(text)
         return None
 
     async def _flow(self, namespace: str, id: str, revision: str) -> Any:
@@ -86,9 +92,10 @@ class Outside:
 
     async def _template(self, namespace: str, id: str) -> Any:
         document: dict[str, Any] = await self._sources.namespaces.templates.get(namespace, id)
-        known = {name: document[name] for name in ("tasks", "errors", "finally") if name in document}
+        known: dict[str, Any] = {"namespace": namespace, "id": id}
+        known.update({name: document[name] for name in ("tasks", "errors", "finally") if name in document})
         try:
-            _, _, tasks, every = parse_template({"namespace": namespace, "id": id, **known})
+            _, _, tasks, every = parse_template(known)
         except InvalidFlowError:
             return None
         self.templates["template", namespace, id] = (tasks, every)

@@ -4,17 +4,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from taskrpc.core.flow.advance.events import Event, Started
+import orjson
+
+from taskrpc.core.flow.advance.events import Began, Event, Started
 from taskrpc.core.flow.advance.facts import MissingFactError
-from taskrpc.core.flow.advance.state import TERMINATED, Changes, Run, State, root_run
+from taskrpc.core.flow.advance.state import ELSEWHERE, TERMINATED, Changes, Run, State, root_run
 from taskrpc.core.flow.advance.step import BUDGET, Step, advance
 from taskrpc.core.flow.inbox import event_of
 from taskrpc.core.flow.records import document_text, head_text, read_head, read_run, run_text
 from taskrpc.core.ids import serial_id
 from taskrpc.core.model import Row
 from taskrpc.engine.definitions import Definitions
-from taskrpc.engine.execution_actions import Actions, Deeds
-from taskrpc.engine.execution_cache import Cached, weight
+from taskrpc.engine.execution_actions import Actions, Deeds, queue_of_directory
+from taskrpc.engine.execution_cache import LONGEST_OUTPUTS, Cached, may_be_elsewhere, weight
 from taskrpc.engine.execution_facts import Outside, Sources
 from taskrpc.engine.execution_files import places_of
 from taskrpc.engine.execution_starts import FAILED_CHECK
@@ -26,10 +28,10 @@ from taskrpc.store.workflows import NewWorkflow, RunRecord
 # What a step of an execution starts elsewhere: the execution as it was, and what the step changes.
 Fired = Callable[[LoadedFlow, State, Changes], Awaitable[Sequence[NewWorkflow]]]
 
-# Outputs that are longer stay in the database; a step that needs them asks for them.
-LONGEST_OUTPUTS: Final = 2**30
 # A step that has to ask is made anew from its beginning each time: it is a short one.
 _BUDGET_OF_ASKING: Final = 20
+# The end of everything, and of the executor of a directory: what is told besides may be about what is over then.
+_FIRST: Final = ("ended", "task-lost")
 
 
 class Steps:
@@ -47,33 +49,45 @@ class Steps:
         """Has `fired` asked before each step is stored which executions of other flows it starts."""
         self._fired = fired
 
-    async def load(self, execution_id: str) -> Cached | None:
-        """An execution as it is in the database; None where there is none."""
+    async def load(self, execution_id: str, longest_outputs: int = LONGEST_OUTPUTS) -> Cached | None:
+        """An execution as it is in the database; None where there is none. Longer outputs of leaves are left there."""
         row = await self._store.get(execution_id)
         if row is None:
             return None
         loaded = await self._flows.of_rev(row["rev"])
         assert loaded is not None, row
-        rows = await self._store.runs(row["key"], LONGEST_OUTPUTS)
+        rows = await self._store.runs(row["key"], longest_outputs)
         runs = [read_run(each["n"], each["parent"], each["body"], each["fixed"], each["outputs"]) for each in rows]
+        await self._complete(execution_id, runs, rows)
         head = read_head(row["head"])
         state = State(head, runs or [root_run(head.created)])
         size = weight(row["head"], rows)
         return Cached(row["key"], row["id"], row["version"], row["status"], loaded, state, size)
+
+    async def _complete(self, execution_id: str, runs: Sequence[Run], rows: Sequence[Row]) -> None:
+        """Marks outputs that were left out, and reads those that steps need at any time."""
+        for run, row in zip(runs, rows, strict=True):
+            if row["size"] is None or row["outputs"] is not None:
+                continue
+            if may_be_elsewhere(run):
+                run.outputs = ELSEWHERE
+            else:
+                text = await self._store.outputs(execution_id, run.n)
+                run.outputs = None if text is None else orjson.loads(text)
 
     async def take(self, cached: Cached, rows: Sequence[Row], server: str) -> None:
         """Takes one step on this server: these events are worked off, or as many of them as a step has room for.
 
         Raises StaleExecutionError if the execution is not as it is in memory, OutdatedDefinitionError.
         """
-        told = await self._admitted(cached, [(row, event_of(row)) for row in rows])
+        told = await self._admitted(cached, [(row, _heard(cached, row)) for row in rows])
         events = [event for _, event in told if event is not None]
-        outside = Outside(self._sources, cached.loaded.flow.namespace, cached.templates)
+        outside = Outside(self._sources, cached.id, cached.loaded.flow.namespace, cached.templates)
         step = await self._advance(cached, events, outside)
         places = await places_of(self._sources.files, cached, step)
         deeds = Actions(cached, step, outside, self._definitions, places, serial_id()).deeds
         deeds.workflows += await self._fired(cached.loaded, cached.state, step.changes)
-        record = await self._record(cached, step, deeds, _taken(told, step.taken), server)
+        record = await self._record(cached, step, deeds, told, server)
         try:
             await self._store.take_step(record)
         except OutdatedDefinitionError:
@@ -82,7 +96,7 @@ class Steps:
         if record.ends is not None:
             cached.status = "done"
         cached.templates |= outside.templates
-        cached.apply(step.changes, sum(run.size for run in record.runs))
+        cached.apply(step.changes, record.runs)
 
     async def _advance(self, cached: Cached, events: Sequence[Event], outside: Outside) -> Step:
         budget = BUDGET
@@ -98,14 +112,14 @@ class Steps:
     async def _admitted(
         self, cached: Cached, told: Sequence[tuple[Row, Event | None]]
     ) -> list[tuple[Row, Event | None]]:
-        """The events with what `concurrency` says about those that begin something; those that end it come first."""
+        """The events with what `concurrency` says about those that begin something; what ends it comes first."""
         found = [
             (row, await self._admit(cached, row, event))
             if row["kind"] in ("workflow-init", "restarted")
             else (row, event)
             for row, event in told
         ]
-        return sorted(found, key=lambda each: each[0]["kind"] != "ended")
+        return sorted(found, key=lambda each: each[0]["kind"] not in _FIRST)
 
     async def _admit(self, cached: Cached, row: Row, event: Event | None) -> Event | None:
         if FAILED_CHECK in cached.state.head.labels and isinstance(event, Started):
@@ -131,8 +145,12 @@ class Steps:
 
     # -- what is stored --------------------
 
-    async def _record(self, cached: Cached, step: Step, deeds: Deeds, taken: Sequence[int], server: str) -> StepRecord:
-        changes = step.changes
+    async def _record(
+        self, cached: Cached, step: Step, deeds: Deeds, told: Sequence[tuple[Row, Event | None]], server: str
+    ) -> StepRecord:
+        changes, taken = step.changes, _taken(told, step.taken)
+        lost = [event for row, event in told if row["kind"] == "task-lost" and row["seq"] in taken]
+        directories = [queue_of_directory(cached.id, event.run) for event in lost if isinstance(event, Began)]
         more = [Told("continue", cached.id)] if step.more else []
         return StepRecord(
             key=cached.key,
@@ -144,6 +162,7 @@ class Steps:
             gone=changes.gone,
             runs=[_run_record(cached.state, run) for run in changes.runs.values()],
             taken=taken,
+            emptied=directories,
             told=[*deeds.told, *more],
             over=[*changes.gone, *(run.n for run in changes.runs.values() if run.state in TERMINATED)],
             timers=deeds.timers,
@@ -164,6 +183,13 @@ async def _nothing(source: LoadedFlow, state: State, changes: Changes) -> Sequen
 def _name(cached: Cached) -> str:
     flow = cached.loaded.flow
     return flow_name(flow.namespace, flow.id)
+
+
+def _heard(cached: Cached, row: Row) -> Event | None:
+    """The event of a row. A directory began anew when its executor was lost: another's start changes nothing."""
+    event, runs = event_of(row), cached.state.runs
+    again = isinstance(event, Began) and event.run in runs and runs[event.run].state == "RUNNING"
+    return None if again and row["kind"] == "task-begun" else event
 
 
 def _taken(told: Sequence[tuple[Row, Event | None]], number: int) -> list[int]:

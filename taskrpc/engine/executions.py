@@ -64,7 +64,7 @@ class FlowLoop:
 
     def told_elsewhere(self, ids: Sequence[str]) -> None:
         """The same, through another server: it is this one's business if it has them in memory."""
-        self.told([execution_id for execution_id in ids if execution_id in self.cache])
+        self.told([execution_id for execution_id in ids if execution_id in self.cache or execution_id in self._busy])
 
     async def look(self) -> float:
         """Works off what lay in an inbox the last time already: nobody was told of it."""

@@ -120,7 +120,7 @@ class FlowTriggers:
         name, loaded, trigger = listener
         try:
             firing = await self._asking(
-                loaded.flow, lambda facts: fires(trigger, loaded.flow, source.flow, state, facts)
+                loaded.flow, lambda facts: fires(trigger, loaded.flow, source.flow, state, facts), state.head.id
             )
             if firing is None or await self._store.is_stopped(name, trigger.id):
                 return []
@@ -163,9 +163,11 @@ class FlowTriggers:
     async def _begins(self, loaded: LoadedFlow, trigger: Trigger, said: Mapping[str, Any], at: int) -> Firing | None:
         return await self._asking(loaded.flow, lambda facts: begins(trigger, loaded.flow, said, at, facts))
 
-    async def _asking(self, flow: Flow, render: Callable[[Facts], Firing | None]) -> Firing | None:
+    async def _asking(
+        self, flow: Flow, render: Callable[[Facts], Firing | None], execution_id: str | None = None
+    ) -> Firing | None:
         """What a trigger asks for, once all is known that its expressions speak of."""
-        outside = Outside(self._sources, flow.namespace, {})
+        outside = Outside(self._sources, execution_id, flow.namespace, {})
         while True:
             try:
                 return render(outside.facts)

@@ -1,7 +1,7 @@
 """Connects the waiting callers of this server with what other servers tell."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from taskrpc.core.model import Queue
 from taskrpc.engine.definitions import Definitions
@@ -21,6 +21,7 @@ class Hints:
         self._keys = keys
         self.look_for_results = asyncio.Event()
         self.hub: Hub | None = None
+        self.on_told: Callable[[Sequence[str]], None] = lambda ids: None
 
     def queued_elsewhere(self, queues: Iterable[Queue] | None) -> None:
         """Tasks became ready through another server."""
@@ -32,6 +33,10 @@ class Hints:
             self.look_for_results.set()
         else:
             self._results.ended(ids)
+
+    def told_elsewhere(self, ids: Iterable[str]) -> None:
+        """Executions were told something through another server."""
+        self.on_told(list(ids))
 
     def definitions_changed(self) -> None:
         """Definitions were changed through another server."""

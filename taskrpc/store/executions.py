@@ -58,7 +58,7 @@ class StepRecord:
     """What a step has worked out for the execution `key`, which was in `version`, its workflow in `status`.
 
     `server` takes it. `state` is that of the execution where it has changed; `ending` a JSON text of what it ended
-    with; `freed` a slot that others wait for.
+    with; `freed` a slot that others wait for; `emptied` are queues of directories that begin anew.
     """
 
     key: int
@@ -70,6 +70,7 @@ class StepRecord:
     gone: Sequence[int]
     runs: Sequence[RunRecord]
     taken: Sequence[int]
+    emptied: Sequence[str] = ()
     told: Sequence[Told] = ()
     over: Sequence[int] = ()
     timers: Sequence[Timer] = ()
@@ -114,9 +115,10 @@ class ExecutionStore:
         """Its runs in the order of their numbers; longer outputs are left out, `size` says how long they are."""
         return await self._database.fetch("execution_runs", key, longest_outputs)
 
-    async def outputs(self, key: int, numbers: Sequence[int]) -> dict[int, str | None]:
-        """The outputs of some runs, as JSON texts."""
-        return {row["n"]: row["outputs"] for row in await self._database.fetch("execution_outputs", key, numbers)}
+    async def outputs(self, execution_id: str, n: int) -> str | None:
+        """The outputs of a run, as JSON text; None where there are none."""
+        rows = await self._database.fetch("execution_outputs", execution_id, n)
+        return rows[0]["outputs"] if rows else None
 
     async def server(self, execution_id: str) -> str | None:
         """Which server has taken the last step of an execution."""
@@ -161,8 +163,8 @@ async def _take(connection: Connection, step: StepRecord) -> _Effect:
     if not await connection.fetch(SQL["advance_execution"], *_arguments(step)):
         raise StaleExecutionError
     effect = _Effect()
-    if step.ending is not None:
-        await connection.execute(SQL["leave_unwanted"], step.id)
+    if step.ending is not None or step.emptied:
+        await connection.execute(SQL["leave_unwanted"], step.id, None if step.ending is not None else step.emptied)
     effect.rows, booked = await start_activities(connection, step.tasks, step.workflows)
     await _refuse_outdated(connection, step.tasks, effect.rows)
     effect.rows += await _show(connection, step)

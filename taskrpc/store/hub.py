@@ -40,6 +40,7 @@ class Listener(Protocol):
 
     def queued_elsewhere(self, queues: Iterable[Queue] | None) -> None: ...
     def ended_elsewhere(self, ids: Iterable[str] | None) -> None: ...
+    def told_elsewhere(self, ids: Iterable[str]) -> None: ...
     def definitions_changed(self) -> None: ...
     def keys_changed(self) -> None: ...
     def interests(self) -> set[str]: ...
@@ -54,6 +55,7 @@ class Hub:
         self._server = uuid7()
         self._queues: set[Queue] = set()
         self._ended: set[str] = set()
+        self._told: set[str] = set()
         self._everything: set[str] = set()
         self._definitions = False
         self._hello = False
@@ -74,6 +76,11 @@ class Hub:
         if self._wanted("ended"):
             self._ended.update(ids)
             self._poke.set()
+
+    def told(self, ids: Iterable[str]) -> None:
+        """Hands on that executions have something in their inbox, to the server that has them in memory."""
+        self._told.update(ids)
+        self._poke.set()
 
     def definitions_changed(self) -> None:
         """Hands on that definitions changed."""
@@ -140,7 +147,10 @@ class Hub:
                 message[key] = None
             elif pending:
                 message[key] = list(pending)
+        if self._told:
+            message["told"] = list(self._told)
         self._queues, self._ended, self._definitions, self._hello = set(), set(), False, False
+        self._told = set()
         self._everything = set()
         if message:
             await connection.execute("select pg_notify($1, $2)", CHANNEL, self._payload(message))
@@ -160,6 +170,7 @@ class Hub:
         payload = orjson.dumps({"from": self._server, **message})
         if len(payload) > _MOST_BYTES:
             short = {key: None if key in ("queued", "ended") else value for key, value in message.items()}
+            short.pop("told", None)  # whoever handed it on looks itself, a little later
             payload = orjson.dumps({"from": self._server, **short})
         return payload.decode()
 
@@ -187,6 +198,8 @@ class Hub:
             self._listener.queued_elsewhere(None if queues is None else [tuple(queue) for queue in queues])
         if "ended" in message:
             self._listener.ended_elsewhere(message["ended"])
+        if message.get("told"):
+            self._listener.told_elsewhere(map(str, message["told"]))
         if message.get("definitions"):
             self._listener.definitions_changed()
         if message.get("keys"):

@@ -36,6 +36,19 @@ class Retention:
         """Deletes tasks whose retention has passed, at most MOST_ROWS; answers how many."""
         return len(await self._database.fetch("delete_expired", MOST_ROWS, KEPT_MS))
 
+    async def delete_runs(self) -> int:
+        """Deletes runs of executions that were deleted, at most MOST_ROWS; answers how many."""
+        return len(await self._database.fetch("delete_gone_runs", MOST_ROWS))
+
+    async def gone(self) -> list[tuple[int, str]]:
+        """Executions that were deleted and have no runs left: their keys, and the ids that they had."""
+        rows = await self._database.fetch("find_gone", MOST_ROWS)
+        return [(row["execution"], row["workflow_id"]) for row in rows]
+
+    async def forget(self, keys: Sequence[int]) -> None:
+        """Nothing is left of these executions."""
+        await self._database.fetch("forget_gone", keys)
+
     async def seconds_until_expiry(self) -> float | None:
         """How long no retention will pass; None when none is counted."""
         seconds: float | None = (await self._database.fetch("next_expiry"))[0]["seconds"]

@@ -96,9 +96,13 @@ def _told(rows: Sequence[Any], *, attended: bool) -> list[str]:
     """The executions that have something in their inbox after such changes: a task or subflow of theirs has begun or is
     done, or somebody has changed their own workflow."""
     parts = [row for row in rows if row["flow_part"] is not None and row["parent_id"] is not None]
-    heard = {row["parent_id"] for row in parts if row["status"] == "done" or _has_begun(row)}
+    heard = {row["parent_id"] for row in parts if row["status"] == "done" or _has_begun(row) or _is_lost(row)}
     own = {row["id"] for row in rows if row["state"] is not None and (not attended or row["outcome"] == "canceled")}
     return [*heard, *own]
+
+
+def _is_lost(row: Any) -> bool:
+    return (row["flow_part"], row.get("status_before")) == ("directory", "in-progress")
 
 
 def _has_begun(row: Any) -> bool:

@@ -17,6 +17,7 @@ _DEADLINE_SECONDS: Final = 120
         ("retention", "--tasks 2000 --executors 2 --seconds 0.5", 5),
         ("waits", "--waiting 500 --waits 100 --executors 2 --seconds 0.5", 6),
         ("workflows", "--small 3 --large 6 --rounds 1", 3),
+        ("flows", "--small 3 --large 6 --limit 2 --rounds 1", 3),
     ],
 )
 async def test_a_measurement_prints_its_table(

@@ -194,10 +194,11 @@ class RealWorld:
                 self.wait(asyncio.sleep(0.002))
             elif planned["ready"]:
                 self.wait(self._work())
-            elif planned["seconds"] is None or (end is not None and self.now + planned["seconds"] * SECOND > end):
-                return
-            else:
-                self.wait(self._advance(max(planned["seconds"], 0)))
+            elif not stop():  # it was asked before that look
+                seconds = planned["seconds"]
+                if seconds is None or (end is not None and self.now + seconds * SECOND > end):
+                    return
+                self.wait(self._advance(max(seconds, 0)))
 
     async def _planned(self) -> Any:
         async with connected(self.clock.url) as connection:

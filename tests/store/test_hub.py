@@ -21,6 +21,7 @@ class Server:
         self.wants = set(wants)
         self.queued: list[Any] = []
         self.ended: list[Any] = []
+        self.told: list[str] = []
         self.definitions = 0
         self.keys = 0
 
@@ -29,6 +30,9 @@ class Server:
 
     def ended_elsewhere(self, ids: Iterable[str] | None) -> None:
         self.ended.append(None if ids is None else sorted(ids))
+
+    def told_elsewhere(self, ids: Iterable[str]) -> None:
+        self.told += sorted(ids)
 
     def definitions_changed(self) -> None:
         self.definitions += 1
@@ -154,3 +158,11 @@ async def test_what_applications_say_on_the_channel_does_no_harm(
         await observer.execute("select pg_notify($1, $2)", CHANNEL, '{"ended": ["t1"]}')
         await _until(lambda: server.ended == [None, ["t1"]])
         assert server.queued == [None] + [None] * (payload in ("", "not JSON", '{"queued": null}'))
+
+
+async def test_executions_are_handed_on(database_url: str) -> None:
+    here, there = Server(), Server()
+    async with _hub(database_url, here) as hub, _hub(database_url, there):
+        hub.told(["one", "two"])
+        await _until(lambda: there.told == ["one", "two"])
+    assert here.told == []

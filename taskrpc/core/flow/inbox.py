@@ -123,6 +123,7 @@ _READ: Final[Mapping[str, Callable[[Row, int], Event | None]]] = {
     "workflow-init": _started,
     "admitted": _started,
     "task-begun": _began,
+    "task-lost": _began,  # a directory, which begins anew
     "task-completed": _task_ended,
     "workflow-completed": _flow_ended,
     "done-here": _done_here,

@@ -57,8 +57,8 @@ create table taskrpc.execution_slot (
 create index execution_slot_held on taskrpc.execution_slot (name) where held;
 create index execution_slot_waiting on taskrpc.execution_slot (name, seq) where not held;
 
--- Executions that were deleted, until their runs are too: there may be many, so they go slice by slice.
-create table taskrpc.execution_gone (execution bigint primary key);
+-- Executions that were deleted, until their runs and files are too: there may be many, so they go slice by slice.
+create table taskrpc.execution_gone (execution bigint primary key, workflow_id text collate "C" not null);
 
 -- The inbox of an execution is that of its workflow; some of its events bring something along.
 alter table taskrpc.event
@@ -66,7 +66,7 @@ alter table taskrpc.event
     add column body json,
     drop constraint event_kind_check,
     add constraint event_kind_check check (kind in (
-        'workflow-init', 'task-begun', 'task-completed', 'workflow-completed', 'decision-failed', 'ended',
+        'workflow-init', 'task-begun', 'task-lost', 'task-completed', 'workflow-completed', 'decision-failed', 'ended',
         'admitted', 'done-here', 'chore', 'timer', 'resumed', 'restarted', 'continue', 'unwanted'));
 
 -- Microseconds since 1970 as a time.

@@ -251,7 +251,8 @@ with x as materialized (
     select id, kind, updated_at, 'awf.task/release', status_before, status, exec_id from changed order by id
 ), told as (
     insert into taskrpc.event (workflow_id, kind, subject)
-    select parent_id, 'task-completed', id from changed where status = 'done' and parent_id is not null order by id
+    select parent_id, case status when 'done' then 'task-completed' else 'task-lost' end, id
+    from changed where parent_id is not null and (status = 'done' or flow_part = 'directory') order by id
 )
 select *, null as obstacle, null as limited from changed
 union all

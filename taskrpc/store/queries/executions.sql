@@ -26,8 +26,9 @@ from taskrpc.execution e,
 where e.id = $1;
 
 -- name: execution_outputs
--- The outputs of some runs. $1 the execution's key, $2 numbers.
-select r.n, r.outputs from unnest($2::int[]) as x(n) join taskrpc.execution_run r on r.execution = $1 and r.n = x.n;
+-- The outputs of a run. $1 the execution's id, $2 its number.
+select r.outputs from taskrpc.execution e join taskrpc.execution_run r on r.execution = e.key
+where e.id = $1 and r.n = $2;
 
 -- name: execution_inbox
 -- The first events of an execution, with what they are about. $1 id, $2 most events, $3 most bytes of results.
@@ -113,9 +114,11 @@ with fit as materialized (
 select * from changed;
 
 -- name: leave_unwanted
--- Notes what an execution has open when it ends, as events of its own. $1 id.
+-- Notes what of an execution is open and not wanted any more, as events of its own. $1 id, $2 of which definitions
+-- (null: of any).
 insert into taskrpc.event (workflow_id, kind, subject, at)
-select $1, 'unwanted', t.id, taskrpc.now() from taskrpc.task t where t.open_in = $1 order by t.id;
+select $1, 'unwanted', t.id, taskrpc.now() from taskrpc.task t
+where t.open_in = $1 and ($2::text[] is null or t.name = any($2)) order by t.id;
 
 -- name: execution_endings
 -- What executions have ended with. $1 ids.
@@ -164,22 +167,26 @@ select i.workflow_id as id, i.seq, x.id is not null as is_execution
 from inbox i left join taskrpc.execution x on x.id = i.workflow_id order by i.workflow_id;
 
 -- name: delete_gone_runs
--- Deletes a slice of the runs of executions that were deleted; of those that have none left nothing remains. $1 most rows.
+-- Deletes a slice of the runs of executions that were deleted, and their timers and slots. $1 most rows.
 with doomed as materialized (
     select r.execution, r.n from taskrpc.execution_gone g cross join lateral (
         select execution, n from taskrpc.execution_run where execution = g.execution limit $1
     ) r limit $1
-), runs as (
-    delete from taskrpc.execution_run r using doomed d where r.execution = d.execution and r.n = d.n
 ), timers as (
     delete from taskrpc.execution_timer t using taskrpc.execution_gone g where t.execution = g.execution
 ), slots as (
     delete from taskrpc.execution_slot s using taskrpc.execution_gone g where s.execution = g.execution
-), closed as (
-    delete from taskrpc.execution_gone g
-    where not exists (select from taskrpc.execution_run r where r.execution = g.execution)
 )
-select count(*)::int as number from doomed;
+delete from taskrpc.execution_run r using doomed d where r.execution = d.execution and r.n = d.n returning r.n;
+
+-- name: find_gone
+-- Executions that were deleted and have no runs left. $1 most rows.
+select g.execution, g.workflow_id from taskrpc.execution_gone g
+where not exists (select from taskrpc.execution_run r where r.execution = g.execution) order by g.execution limit $1;
+
+-- name: forget_gone
+-- Nothing is left of these executions. $1 their keys.
+delete from taskrpc.execution_gone where execution = any($1::bigint[]);
 
 -- name: size_of_runs
 -- How many runs an execution has, and how long their texts are. $1 its id.

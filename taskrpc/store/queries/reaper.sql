@@ -142,9 +142,9 @@ with fit as materialized (
     insert into taskrpc.event (workflow_id, seq, kind, subject)
     select parent_id,
         case kind when 'decision' then 0 else nextval('taskrpc.event_seq') end,
-        case kind when 'decision' then 'decision-failed' else 'task-completed' end,
+        case when kind = 'decision' then 'decision-failed' when status = 'done' then 'task-completed' else 'task-lost' end,
         id
-    from changed where status = 'done' and parent_id is not null order by id
+    from changed where parent_id is not null and (status = 'done' or flow_part = 'directory') order by id
 )
 select * from changed;
 

@@ -19,9 +19,9 @@ with fit as materialized (
     delete from taskrpc.task t using fit where t.id = fit.id and not fit.is_kept and t.status = 'done'
     returning t.id, t.kind, t.state, t.submission is not null as is_traceless
 ), executions as (
-    delete from taskrpc.execution e using deleted d where d.state is not null and e.id = d.id returning e.key
+    delete from taskrpc.execution e using deleted d where d.state is not null and e.id = d.id returning e.key, e.id
 ), gone as (
-    insert into taskrpc.execution_gone select key from executions order by key
+    insert into taskrpc.execution_gone select key, id from executions order by key
 ), forgotten as (
     delete from taskrpc.log l using deleted d where d.is_traceless and l.task_id = d.id
 ), below as (
@@ -67,9 +67,9 @@ with clean_up as materialized (
 ), deleted as (
     delete from taskrpc.task t using doomed where t.id = doomed.id returning t.id, t.kind, t.state
 ), executions as (
-    delete from taskrpc.execution e using deleted d where d.state is not null and e.id = d.id returning e.key
+    delete from taskrpc.execution e using deleted d where d.state is not null and e.id = d.id returning e.key, e.id
 ), gone as (
-    insert into taskrpc.execution_gone select key from executions order by key
+    insert into taskrpc.execution_gone select key, id from executions order by key
 ), counted as (
     select count(*) filter (where kind <> 'workflow') as tasks, count(*) filter (where kind = 'workflow') as workflows
     from deleted

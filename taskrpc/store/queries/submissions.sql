@@ -47,9 +47,9 @@ select count(*)::int as number from taskrpc.task where parent_id = any($1::text[
 with gone as (
     delete from taskrpc.task where id = any($1::text[]) returning id, state
 ), executions as (
-    delete from taskrpc.execution e using gone d where d.state is not null and e.id = d.id returning e.key
+    delete from taskrpc.execution e using gone d where d.state is not null and e.id = d.id returning e.key, e.id
 ), runs as (
-    insert into taskrpc.execution_gone select key from executions order by key
+    insert into taskrpc.execution_gone select key, id from executions order by key
 ), emptied as (
     delete from taskrpc.event where workflow_id = any($1::text[])
 ), forgotten as (

@@ -1,9 +1,10 @@
 """What the names in an expression mean, for one run: read only when they are used."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
-from taskrpc.core.flow.advance.state import ROOT, Run
+from taskrpc.core.flow.advance.state import ELSEWHERE, ROOT, Run
 from taskrpc.core.flow.advance.work import Work
 from taskrpc.core.flow.durations import instant, moment
 from taskrpc.core.flow.expressions.errors import ExpressionError
@@ -143,7 +144,7 @@ _NAMES: Final[Mapping[str, Callable[[Work, Run], Any]]] = {
     "parents": _parents,
     "parent": _parent,
     "workerTaskrun": _worker_taskrun,
-    "outputs": lambda work, run: ByTask(work, run, _outputs),
+    "outputs": lambda work, run: ByTask(work, run, partial(_outputs, work)),
     "tasks": lambda work, run: ByTask(work, run, _state),
     "inputs": lambda work, run: _nested(work.head.inputs),
     "vars": lambda work, run: work.variables(run),
@@ -158,7 +159,9 @@ _NAMES: Final[Mapping[str, Callable[[Work, Run], Any]]] = {
 Read = Callable[[Run], Any]
 
 
-def _outputs(run: Run) -> Any:
+def _outputs(work: Work, run: Run) -> Any:
+    if run.outputs is ELSEWHERE:
+        return work.facts.ask("outputs", str(run.n))
     return _ABSENT if run.outputs is None else run.outputs
 
 

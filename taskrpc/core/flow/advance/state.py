@@ -18,6 +18,10 @@ TERMINATED: Final = frozenset(
 SEVERITY: Final = {"KILLED": 3, "FAILED": 2, "WARNING": 1}
 
 
+# In the place of a leaf's outputs that are not in memory: whoever reads them asks for the fact ("outputs", number).
+ELSEWHERE: Final[dict[str, Any]] = {}
+
+
 @dataclass(slots=True)
 class Attempt:
     """One try of a run."""

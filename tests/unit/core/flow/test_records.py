@@ -2,12 +2,15 @@
 
 import os
 
+import pytest
 from hypothesis import given, settings
 
-from taskrpc.core.flow.advance.facts import Facts
-from taskrpc.core.flow.advance.state import Run, State
+from taskrpc.core.flow.advance.events import Ended, Started
+from taskrpc.core.flow.advance.facts import Facts, MissingFactError
+from taskrpc.core.flow.advance.state import ELSEWHERE, Run, State, begin
 from taskrpc.core.flow.advance.step import advance
 from taskrpc.core.flow.model import Flow
+from taskrpc.core.flow.parse import parse_flow
 from taskrpc.core.flow.records import document_text, head_text, read_head, read_run, run_text
 from tests.flows.simulation import Execution
 from tests.unit.core.flow.test_random_flows import flows, run
@@ -59,3 +62,20 @@ def test_an_execution_that_is_read_before_each_step_comes_to_the_same(flow: Flow
 def test_what_was_never_given_is_empty() -> None:
     made = Run(1, "t", 0, "tasks", 0, "CREATED", [("CREATED", 1)])
     assert read_run(1, 0, run_text(made), None, None) == made
+
+
+def test_outputs_that_are_elsewhere_are_asked_for() -> None:
+    say = {"id": "say", "type": "core.debug.Return", "format": "{{ outputs.work.made }}"}
+    tasks = [{"id": "work", "type": "company/work"}, {"id": "wait", "type": "company/wait"}, say]
+    flow = parse_flow({"id": "long", "namespace": "company.team", "tasks": tasks})
+    state = begin(flow, "e", 0)
+    for event in (Started(0), Ended(0, 1, 1, "SUCCESS", {"made": "x" * 9})):
+        state.apply(advance(flow, state, [event]).changes)
+    state.run(1).outputs = ELSEWHERE
+    facts, end = Facts(), [Ended(0, 2, 1, "SUCCESS")]
+    with pytest.raises(MissingFactError) as asked:
+        advance(flow, state, end, facts)
+    assert asked.value.key == ("outputs", "1")
+    facts.learn(asked.value.key, {"made": "tea"})
+    state.apply(advance(flow, state, end, facts).changes)
+    assert state.run(3).outputs == {"value": "tea"}

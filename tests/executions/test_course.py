@@ -1,0 +1,298 @@
+"""Flows on a service: from their creation to their end, by the calls that people make."""
+
+from typing import Any
+
+import asyncpg
+import pytest
+
+from taskrpc.errors import TaskRpcError
+from tests.databases import Clock
+from tests.engine.headless import Headless
+from tests.executions.flows import Flows, log, work
+from tests.system.waiting import until
+
+
+async def test_a_flow_runs_with_inputs_leaves_and_outputs(flows: Flows) -> None:
+    await flows.put(
+        log(message="hello {{ inputs.name }}"),
+        work(of="{{ inputs.name }}"),
+        inputs=[{"id": "name", "type": "STRING"}],
+        outputs=[{"id": "made", "type": "STRING", "value": "{{ outputs.work.made }}"}],
+    )
+    id = await flows.begin(params={"name": "you"})
+    task = await flows.work(made="tea")
+    assert task["params"]["of"] == "you"
+    assert task["params"]["$execution"]["taskRunId"] == f"{id}-2"
+    assert task["label"] == "work/2/1"
+    assert task["requester"] == {"id": id, "resourceType": "AidboxWorkflow", "taskRunId": f"{id}-2"}
+    ended = await flows.ended(id)
+    assert (ended["outcome"], ended["state"], ended["result"]) == ("succeeded", "SUCCESS", {"made": "tea"})
+
+
+async def test_a_status_shows_task_runs_and_the_log(flows: Flows) -> None:
+    each = {"id": "each", "type": "core.flow.ForEach", "values": ["a", "b"], "tasks": [work(allowFailure=True)]}
+    await flows.put(each, log(message="end"))
+    id = await flows.begin()
+    await flows.work(made=1)
+    await flows.fail(message="no tea")
+    await flows.ended(id)
+    status = await flows.call("awf.workflow/status", id=id, **{"include-task-runs?": True, "include-log?": True})
+    each, first, second, end = status["taskRuns"]
+    assert (each["taskId"], each["state"], end["state"]) == ("each", "WARNING", "SUCCESS")
+    assert first["parentTaskRunId"] == each["id"] == f"{id}-1"
+    assert (first["value"], first["iteration"], first["outputs"]) == ("a", 0, {"made": 1})
+    assert (second["state"], second["error"]) == ("WARNING", {"message": "no tea"})
+    assert [attempt["state"] for attempt in second["attempts"]] == ["FAILED"]
+    assert second["startDate"] <= second["attempts"][0]["endDate"] <= second["endDate"]
+    said = [entry["action-params"]["message"] for entry in status["log"] if entry["action"] == "awf.workflow/log"]
+    assert said == ["no tea", "end"]
+
+
+async def test_a_failed_flow_says_why(flows: Flows) -> None:
+    await flows.put(work())
+    id = await flows.begin()
+    await flows.fail(message="no tea")
+    ended = await flows.ended(id)
+    assert (ended["outcome"], ended["state"]) == ("failed", "FAILED")
+    assert ended["outcomeReason"] == {"type": "awf.workflow/flow-failed", "message": "no tea"}
+    assert ended["error"]["data"] == {"taskId": "work"}
+
+
+async def test_a_leaf_of_a_flow_is_tried_again_by_its_flow_only(flows: Flows, clock: Clock) -> None:
+    await flows.put(work(retry={"type": "constant", "interval": "PT1H", "maxAttempts": 2}))
+    id = await flows.begin()
+    failed = await flows.fail()
+    await flows.reaches(id, "RETRYING")
+    with pytest.raises(TaskRpcError, match="retry"):
+        await flows.call("awf.task/retry", id=failed["id"])
+    await clock.advance(3601)
+    flows.server.parts.reaper.poke()
+    again = await flows.work()
+    assert again["id"] != failed["id"]
+    assert again["label"] == "work/1/2"
+    await flows.ended(id, "SUCCESS")
+
+
+async def test_inputs_that_do_not_fit_are_refused_with_their_paths(flows: Flows) -> None:
+    await flows.put(log(), inputs=[{"id": "n", "type": "INT"}, {"id": "name", "type": "STRING"}])
+    with pytest.raises(TaskRpcError) as refused:
+        await flows.begin(params={"n": "seven"})
+    assert refused.value.type == "invalid-params"
+    data: Any = refused.value.data
+    assert [error["path"] for error in data["errors"]] == ["params.n", "params.name"]
+
+
+async def test_a_disabled_flow_is_not_started(flows: Flows) -> None:
+    await flows.put(log(), disabled=True)
+    with pytest.raises(TaskRpcError, match="disabled") as refused:
+        await flows.begin()
+    assert refused.value.type == "cannot-start"
+
+
+@pytest.mark.parametrize(("behavior", "state"), [("FAIL_EXECUTION", "FAILED"), ("CREATE_EXECUTION", "SUCCESS")])
+async def test_a_check_that_does_not_hold_fails_the_execution_or_is_only_said(
+    flows: Flows, behavior: str, state: str
+) -> None:
+    await flows.put(log(), checks=[{"condition": "{{ false }}", "message": "not now", "behavior": behavior}])
+    await flows.ended(await flows.begin(), state)
+
+
+async def test_a_check_may_forbid_the_start(flows: Flows) -> None:
+    await flows.put(log(), checks=[{"condition": "{{ false }}", "message": "not now"}])
+    with pytest.raises(TaskRpcError, match="not now"):
+        await flows.begin()
+
+
+async def test_a_flow_that_begins_later_begins_then(flows: Flows, clock: Clock) -> None:
+    await flows.put(log())
+    id = await flows.begin(executeAt="2999-01-01T00:00:00Z")
+    assert (await flows.workflow(id))["state"] == "CREATED"
+    await clock.move_to("2999-01-02T00:00:00")
+    flows.server.parts.reaper.poke()
+    await flows.ended(id, "SUCCESS")
+
+
+async def test_a_killed_flow_cancels_what_it_has_started(flows: Flows) -> None:
+    await flows.put(work(), id="sub")
+    sub = {"id": "sub", "type": "core.flow.Subflow", "namespace": "company.team", "flowId": "sub"}
+    await flows.put({"id": "both", "type": "core.flow.Parallel", "tasks": [work("one"), sub]})
+    id = await flows.begin()
+    one, two = await flows.task(), await flows.task()
+    killed = await flows.call("awf.workflow/kill", id=id)
+    assert killed["resource"]["outcome"] == "canceled"
+    await flows.reaches(id, "KILLED")
+    assert await flows.states(id) == ["both KILLED", "one KILLED", "sub KILLED"]
+
+    async def all_canceled() -> bool:
+        found = [await flows.server.status(task) for task in (one, two)]
+        return all(task.get("outcome") == "canceled" for task in found)
+
+    await until(all_canceled)
+    with pytest.raises(TaskRpcError) as refused:
+        await flows.call("awf.workflow/kill", id=id)
+    assert refused.value.type == "workflow-has-been-done"
+
+
+async def test_a_canceled_leaf_kills_its_flow(flows: Flows) -> None:
+    await flows.put(work(), log())
+    id = await flows.begin()
+    task = await flows.task()
+    await flows.call("awf.task/cancel", id=task["id"])
+    await flows.ended(id, "KILLED")
+    assert await flows.states(id) == ["work KILLED"]
+
+
+async def test_what_is_under_way_when_a_flow_ends_is_canceled(flows: Flows) -> None:
+    fails = {"id": "fails", "type": "core.execution.Fail"}
+    await flows.put({"id": "both", "type": "core.flow.Parallel", "tasks": [work(), fails]})
+    id = await flows.begin()
+    await flows.ended(id, "FAILED")
+
+    async def work_is_canceled() -> bool:
+        (task,) = (await flows.call("awf.task/list", filter={"includeDefinitions": ["company/work"]}))["resources"]
+        return bool(task.get("outcome") == "canceled")
+
+    await until(work_is_canceled)
+
+
+async def test_a_paused_flow_is_resumed_with_inputs(flows: Flows) -> None:
+    pause = {"id": "ask", "type": "core.flow.Pause", "onResume": [{"id": "n", "type": "INT"}]}
+    await flows.put(pause, {"id": "r", "type": "core.debug.Return", "format": "{{ outputs.ask.onResume.n + 1 }}"})
+    id = await flows.begin()
+    await flows.reaches(id, "PAUSED")
+    with pytest.raises(TaskRpcError) as refused:
+        await flows.call("awf.workflow/resume", id=id)
+    assert refused.value.data == {"errors": [{"path": "inputs.n", "message": "is required; give a value for it"}]}
+    first = await flows.call("awf.workflow/resume", id=id, inputs={"n": 6}, callId="once")
+    await flows.ended(id, "SUCCESS")
+    assert (await flows.runs(id))[-1]["outputs"] == {"value": "7"}
+    with pytest.raises(TaskRpcError) as late:
+        await flows.call("awf.workflow/resume", id=id, inputs={"n": 6})
+    assert (late.value.type, late.value.data) == ("cannot-resume", {"state": "SUCCESS", "taskRunIds": []})
+    assert first["resource"]["id"] == id
+
+
+async def test_of_several_pauses_one_has_to_be_named(flows: Flows) -> None:
+    pauses = [{"id": name, "type": "core.flow.Pause"} for name in ("p", "q")]
+    await flows.put({"id": "both", "type": "core.flow.Parallel", "tasks": pauses})
+    id = await flows.begin()
+
+    async def both_wait() -> bool:
+        return (await flows.states(id)).count("p PAUSED") + (await flows.states(id)).count("q PAUSED") == 2
+
+    await until(both_wait)
+    with pytest.raises(TaskRpcError) as refused:
+        await flows.call("awf.workflow/resume", id=id)
+    named: Any = refused.value.data
+    assert named["taskRunIds"] == [f"{id}-2", f"{id}-3"]
+    with pytest.raises(TaskRpcError, match="is not paused"):
+        await flows.call("awf.workflow/resume", id=id, taskRunId="other")
+    for run in named["taskRunIds"]:
+        await flows.call("awf.workflow/resume", id=id, taskRunId=run)
+    await flows.ended(id, "SUCCESS")
+
+
+async def test_a_failed_flow_is_restarted(flows: Flows) -> None:
+    await flows.put(log(), work(), work("more"))
+    id = await flows.begin()
+    await flows.fail()
+    await flows.ended(id, "FAILED")
+    again = await flows.call("awf.workflow/restart", id=id, callId="once")
+    assert again["resource"]["status"] == "in-progress"
+    assert await flows.call("awf.workflow/restart", id=id, callId="once")
+    await flows.work()
+    await flows.work()
+    ended = await flows.ended(id, "SUCCESS")
+    assert ended["outcome"] == "succeeded"
+    assert await flows.states(id) == ["say SUCCESS", "work SUCCESS", "more SUCCESS"]
+    with pytest.raises(TaskRpcError) as refused:
+        await flows.call("awf.workflow/restart", id=id)
+    assert refused.value.type == "cannot-restart"
+
+
+async def test_a_flow_is_replayed_from_a_task_run_on(flows: Flows) -> None:
+    await flows.put(work("one"), work("two", of="{{ outputs.one.made }}"))
+    id = await flows.begin()
+    await flows.work(made="x" * 5000)
+    await flows.work()
+    await flows.ended(id)
+    replayed = await flows.call("awf.workflow/replay", id=id, taskRunId=f"{id}-2", callId="once")
+    new_id = replayed["resource"]["id"]
+    again = await flows.call("awf.workflow/replay", id=id, taskRunId=f"{id}-2", callId="once")
+    assert again["resource"]["id"] == new_id
+    assert (await flows.work())["params"]["of"] == "x" * 5000
+    await flows.ended(new_id, "SUCCESS")
+    assert await flows.states(new_id) == ["one SUCCESS", "two SUCCESS"]
+    with pytest.raises(TaskRpcError) as refused:
+        await flows.call("awf.workflow/replay", id=id, taskRunId="other")
+    assert refused.value.type == "cannot-replay"
+
+
+@pytest.mark.parametrize("call", ["resume", "restart", "replay"])
+async def test_a_workflow_that_decides_by_decisions_is_no_execution(flows: Flows, call: str) -> None:
+    id = await flows.begin("test/plain")
+    with pytest.raises(TaskRpcError) as refused:
+        await flows.call(f"awf.workflow/{call}", id=id)
+    assert refused.value.type == f"cannot-{call}"
+    with pytest.raises(TaskRpcError, match="workflow-not-found"):
+        await flows.call(f"awf.workflow/{call}", id="nobody")
+    assert (await flows.call("awf.workflow/status", id=id, **{"include-task-runs?": True}))["taskRuns"] == []
+
+
+async def test_a_task_that_cannot_be_started_fails_its_run(flows: Flows) -> None:
+    await flows.call("awf.definition/put", id="company/work", params={"type": "object", "required": ["url"]})
+    await flows.put(work(allowFailure=True), log())
+    id = await flows.begin()
+    await flows.ended(id, "WARNING")
+    work_run, _ = await flows.runs(id)
+    assert "url" in work_run["error"]["message"]
+
+
+async def test_a_flow_is_one_of_the_activities_of_a_workflow(flows: Flows) -> None:
+    await flows.put(log())
+    await flows.begin("test/plain")
+    (decision,) = (await flows.call("awf.task/long-poll", workflowDefinitions=["test/plain"], start=True))["resources"]
+    request = {"definition": "company.team.flow"}
+    action = {"action": "awf.workflow.action/schedule-workflow", "workflow-request": request}
+    await flows.server.of("success", decision, result=action)
+    (then,) = (await flows.call("awf.task/long-poll", workflowDefinitions=["test/plain"], start=True))["resources"]
+    assert then["params"]["event"] == "awf.workflow.event/workflow-completed"
+    assert (await flows.workflow(then["params"]["workflow-id"]))["state"] == "SUCCESS"
+
+
+async def test_what_is_deleted_takes_its_runs_away(
+    flows: Flows, observer: asyncpg.Connection, server: Headless
+) -> None:
+    await flows.put({"id": "each", "type": "core.flow.ForEach", "values": list("abcdef"), "tasks": [log()]})
+    id = await flows.begin()
+    await flows.ended(id)
+    await observer.execute("update taskrpc.task set expire_at = taskrpc.now() where id = $1", id)
+    await server.parts.cleaning.expire()
+    for _ in range(3):
+        await server.parts.cleaning.forget_runs()
+    for table in ("execution", "execution_run", "execution_gone"):
+        assert await observer.fetchval(f"select count(*) from taskrpc.{table}") == 0
+
+
+async def test_a_directory_begins_anew_when_its_executor_is_lost(flows: Flows, clock: Clock) -> None:
+    await flows.put({"id": "dir", "type": "core.flow.WorkingDirectory", "tasks": [work("in"), work("more")]})
+    id = await flows.begin()
+    directory = await flows.task("core.flow.WorkingDirectory")
+    queue = f"working-directory:{id}-1"
+    inside = await flows.work(queue)
+    assert (inside["params"]["type"], directory["params"]["$execution"]["taskRunId"]) == ("company/work", f"{id}-1")
+    lost = await flows.task(queue)
+    await clock.advance(121)
+    flows.server.parts.reaper.poke()
+    await clock.advance(10)
+    flows.server.parts.reaper.poke()
+    again = await flows.task("core.flow.WorkingDirectory")
+    assert again["id"] == directory["id"]
+    first = await flows.work(queue)
+    assert first["label"].startswith("in/")
+    assert (await flows.server.status(lost))["status"] == "done"
+    await flows.work(queue)
+    end = await flows.work(queue)
+    assert end["params"] == {"$end": True}
+    await flows.server.of("success", again, result={"outputFiles": {}})
+    await flows.ended(id, "SUCCESS")

@@ -1,0 +1,139 @@
+"""Servers that die after a commit, connections that break, events that are told twice: it all comes out the same."""
+
+import asyncio
+from typing import Any, Final
+
+import asyncpg
+import pytest
+
+from taskrpc.store.executions import ExecutionStore, StepRecord
+from tests.databases import Clock
+from tests.engine.headless import Headless, headless
+from tests.executions.flows import WORK, Flows, log, work
+from tests.store.halting import HALT, go_on, halted
+from tests.system.waiting import until
+
+EACH: Final[dict[str, Any]] = {
+    "id": "each",
+    "type": "core.flow.ForEach",
+    "values": ["a", "b", "c"],
+    "concurrencyLimit": 2,
+    "tasks": [work(of="{{ taskrun.value }}"), log(message="{{ outputs.work[taskrun.value].made }}")],
+}
+TREE: Final = (EACH, {"id": "wait", "type": "core.flow.Sleep", "duration": "PT1H"}, work("last"))
+OUTCOME: Final = [
+    "each SUCCESS", "work SUCCESS", "work SUCCESS", "say SUCCESS", "say SUCCESS", "work SUCCESS", "say SUCCESS",
+    "wait SUCCESS", "last SUCCESS",
+]  # fmt: skip
+
+
+class Dead(BaseException):
+    """The server has died."""
+
+
+class Mortal:
+    """A server that dies after so many commits of steps, with all that it has in memory; another takes its place."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, commits: int) -> None:
+        self.left = commits
+        take = ExecutionStore.take_step
+
+        async def take_step(store: ExecutionStore, step: StepRecord) -> None:
+            await take(store, step)
+            self.left -= 1
+            if self.left == 0:
+                raise asyncio.CancelledError  # nothing after the commit happens
+
+        monkeypatch.setattr(ExecutionStore, "take_step", take_step)
+
+
+async def finish(flows: Flows, id: str, clock: Clock) -> None:
+    """Does what executors and time have to do, until the execution has ended."""
+    waited = False
+    while (await flows.workflow(id))["status"] != "done":
+        polled = await flows.call("awf.task/poll", taskDefinitions=[WORK], start=True, maxBatchSize=10)
+        for task in polled["resources"]:
+            await flows.server.of("success", task, result={"made": task["params"].get("of", "it")})
+        if not waited and "wait RUNNING" in await flows.states(id):
+            await clock.advance(3601)
+            flows.server.parts.reaper.poke()
+            waited = True
+        await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("commits", range(1, 12))
+async def test_a_crash_after_any_commit_changes_nothing(
+    database_url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch, commits: int
+) -> None:
+    async with headless(database_url) as first:
+        await Flows(first).put(*TREE, outputs=[{"id": "all", "type": "JSON", "value": "{{ outputs.work | toJson }}"}])
+    Mortal(monkeypatch, commits)
+    async with headless(database_url) as server:
+        flows = Flows(server)
+        id = await flows.begin()
+        await finish(flows, id, clock)
+        ended = await flows.workflow(id)
+        states = await flows.states(id)
+    assert (ended["outcome"], ended["state"]) == ("succeeded", "SUCCESS")
+    assert ended["result"] == {"all": {value: {"made": value} for value in "abc"}}
+    assert sorted(states) == sorted(OUTCOME)
+
+
+async def test_a_step_that_was_rolled_back_is_taken_again(flows: Flows, observer: asyncpg.Connection) -> None:
+    await flows.put(work(), log())
+    id = await flows.begin()
+    task = await flows.task()
+    await observer.execute(HALT.replace("taskrpc.task\n", "taskrpc.execution\n"))
+    await flows.server.of("success", task)
+    for process in await halted(observer):
+        await observer.execute("select pg_terminate_backend($1)", process)
+    await halted(observer)
+    await go_on(observer)
+    await flows.ended(id, "SUCCESS")
+    assert await flows.states(id) == ["work SUCCESS", "say SUCCESS"]
+
+
+async def test_what_is_told_twice_is_heard_once(flows: Flows, observer: asyncpg.Connection) -> None:
+    await flows.put(work(), work("more"))
+    id = await flows.begin()
+    task = await flows.work()
+    more = await flows.task()
+    for _ in range(2):
+        for kind in ("task-begun", "task-completed"):
+            await observer.execute(
+                "insert into taskrpc.event (workflow_id, kind, subject) values ($1, $2, $3)", id, kind, task["id"]
+            )
+    await flows.server.of("success", more)
+    await flows.ended(id, "SUCCESS")
+
+    async def inbox_is_empty() -> bool:
+        number: int = await observer.fetchval("select count(*) from taskrpc.event")
+        return number == 0
+
+    await until(inbox_is_empty)
+    assert await flows.states(id) == ["work SUCCESS", "more SUCCESS"]
+
+
+async def test_what_nobody_was_told_of_is_found(still: Headless, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(still.parts.signals, "_on_told", [])
+    flows = Flows(still)
+    await flows.put(log())
+    id = await flows.begin()
+    loop = still.parts.services.executions.loop
+    await loop.look()
+    assert (await flows.workflow(id))["status"] == "in-progress"
+    await loop.look()
+    await flows.ended(id, "SUCCESS")
+
+
+async def test_an_execution_that_somebody_holds_holds_up_no_other(flows: Flows, observer: asyncpg.Connection) -> None:
+    await flows.put(work(), log())
+    held, free = await flows.begin(), await flows.begin()
+    tasks = {task["requester"]["id"]: task for task in [await flows.task(), await flows.task()]}
+    async with observer.transaction():
+        await observer.execute("select from taskrpc.task where id = $1 for update", held)
+        for task in tasks.values():
+            await flows.server.of("success", task)
+        await flows.ended(free, "SUCCESS")
+        assert (await flows.workflow(held))["state"] == "RUNNING"
+    await flows.ended(held, "SUCCESS")
