@@ -6,7 +6,7 @@ from typing import Final
 
 import uvloop
 
-from taskrpc.bench import claims, heartbeats, life_cycle, waiting
+from taskrpc.bench import claims, drain, heartbeats, life_cycle, waiting
 from taskrpc.bench.connection import LoadError
 from taskrpc.bench.plan import Plan
 from taskrpc.bench.window import Window, read_order, say, wait_for_dismissal
@@ -14,6 +14,7 @@ from taskrpc.bench.window import Window, read_order, say, wait_for_dismissal
 BEHAVIOURS: Final[Mapping[str, Callable[[Plan, Window], Awaitable[None]]]] = {
     "life-cycle": life_cycle.run,
     "success-and-poll": life_cycle.run,
+    "drain": drain.run,
     "waiting": waiting.run,
     "heartbeats": heartbeats.run,
     "claims": claims.run,

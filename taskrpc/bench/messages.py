@@ -15,6 +15,7 @@ Task = tuple[bytes, bytes]  # id and execId
 DEFINITION: Final = "bench/task"
 HEALTH: Final = b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LONGEST_POLL_MS: Final = 600_000
+_END_OF_HEAD: Final = b"\r\n\r\n"
 _HOUR_MS: Final = 3_600_000
 _MOST_POLLED: Final = 1000
 
@@ -80,6 +81,7 @@ class Messages:
         self.poll = self._call("poll", {**of_definition, "maxBatchSize": plan.array})
         self.poll_started = self._call("long-poll", {**of_definition, "start": True})
         self.poll_many_started = self._call("poll", {**of_definition, "start": True, "maxBatchSize": _MOST_POLLED})
+        self.poll_array_started = self._call("poll", {**of_definition, "start": True, "maxBatchSize": plan.array})
         self.wait = self._call("long-poll", {**of_definition, "timeout": LONGEST_POLL_MS})
         self._start = _OfExecution(self._codec, "start")
         self._success = _OfExecution(self._codec, "success", result=_RESULT)
@@ -116,6 +118,10 @@ class Messages:
         """Ends executions in one body."""
         return self._list([self._success.body(task) for task in tasks])
 
+    def success_many_and_poll(self, tasks: Sequence[Task]) -> bytes:
+        """Ends executions, and fetches as many tasks as an array has, started, in one body."""
+        return self._list([*map(self._success.body, tasks), self.poll_array_started.partition(_END_OF_HEAD)[2]])
+
     def _creation(self, **further: str) -> object:
         return {"method": "awf.task/create-and-execute", "params": {**self._create, **further}}
 
@@ -123,10 +129,11 @@ class Messages:
         return self._http(b"[%b]" % b",".join(calls))
 
     def tasks(self, body: bytes) -> list[Task]:
-        """The tasks that an answer hands out."""
+        """The tasks that an answer hands out; of a list of answers the last."""
         if self._codec is YAML:
             return list(zip(_YAML_ID.findall(body), _YAML_EXEC_ID.findall(body), strict=True))
-        resources = orjson.loads(body)["result"]["resources"]
+        answer = orjson.loads(body)
+        resources = (answer[-1] if isinstance(answer, list) else answer)["result"]["resources"]
         return [(resource["id"].encode(), resource["execId"].encode()) for resource in resources]
 
 

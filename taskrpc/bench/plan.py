@@ -26,6 +26,7 @@ class Plan:
     waiting: int = 0
     burst: int = 1
     running: int = 0
+    queued: int = 0
     churn: int = 0
 
     def encode(self) -> bytes:

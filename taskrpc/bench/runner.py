@@ -10,21 +10,23 @@ from taskrpc.bench.ballast import fill, old_snapshot
 from taskrpc.bench.cluster import Cluster
 from taskrpc.bench.measurement import Figures, measure
 from taskrpc.bench.scenarios import Scenario, Timing
-from taskrpc.bench.servers import StartServers, serving
+from taskrpc.bench.servers import SERVE, StartServers, starting
 
 LOAD: Final = (sys.executable, "-m", "taskrpc.bench.driver")
 Tell = Callable[[str], None]
 
 
 async def run_scenario(
-    scenario: Scenario, cluster: Cluster, timing: Timing, tell: Tell, servers: StartServers = serving
+    scenario: Scenario, cluster: Cluster, timing: Timing, tell: Tell, servers: StartServers | None = None
 ) -> Figures:
-    """One run; `tell` hears of what takes long before it. Raises LoadError, TaskRpcError."""
+    """One run, of `taskrpc serve` or of other `servers`; `tell` hears of what takes long before it. Raises LoadError,
+    TaskRpcError."""
     async with contextlib.AsyncExitStack() as stack:
         url = await stack.enter_async_context(_database(scenario, cluster, tell))
         if scenario.old_snapshot:
             await stack.enter_async_context(old_snapshot(url))
-        running = await stack.enter_async_context(servers(url, scenario.servers))
+        start = servers or starting((*SERVE, *scenario.options))
+        running = await stack.enter_async_context(start(url, scenario.servers))
         plan = replace(scenario.load, urls=running.urls, seconds=timing.seconds, warm_up=timing.warm_up)
         return await measure(LOAD, plan.encode(), cluster, running.pids, plan.waiting)
 

@@ -13,7 +13,8 @@ EXECUTORS: Final = (1, 8, 64, 256)
 class Scenario:
     """`load` holds everything but the servers' URLs and times. `calls` is how many a task takes, 0 where it varies.
 
-    `latency_of` is what is timed. `done` and `ready` are rows in the database before.
+    `latency_of` is what is timed. `servers` are so many `taskrpc serve` with ports of their own, with these `options`.
+    `done` and `ready` are rows in the database before.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Scenario:
     latency_of: str = "call"
     calls: int = 4
     servers: int = 1
+    options: tuple[str, ...] = ()
     done: int = 0
     ready: int = 0
     old_snapshot: bool = False
@@ -51,9 +53,15 @@ def _life_cycles() -> Iterator[Scenario]:
         load = Plan("life-cycle", executors=8, array=length)
         title = f"8 executors, arrays of {length}"
         yield Scenario(f"arrays-{length}", title, load, latency_of="body", calls=0)
+    load = Plan("drain", executors=8, array=100, queued=60_000)
+    yield Scenario("drain-100", "8 executors, queue drained in arrays of 100", load, latency_of="body", calls=0)
     for servers in (2, 4):
         title = f"256 executors, single calls, {servers} server processes"
         yield Scenario(f"servers-{servers}", title, Plan("life-cycle", executors=256), servers=servers)
+    for workers in (2, 4):
+        title = f"256 executors, single calls, `--workers {workers}`"
+        options = ("--workers", str(workers))
+        yield Scenario(f"workers-{workers}", title, Plan("life-cycle", executors=256), options=options)
     for size, name in ((20_000, "20 kB"), (200_000, "200 kB")):
         title = f"8 executors, single calls, payloads of {name}"
         yield Scenario(f"payload-{size // 1000}k", title, Plan("life-cycle", executors=8, payload=size))
@@ -107,6 +115,7 @@ def scaled(scenario: Scenario, by: int) -> Scenario:
         waiting=_divided(load.waiting, by),
         burst=_divided(load.burst, by),
         running=_divided(load.running, by),
+        queued=_divided(load.queued, by),
         churn=_divided(load.churn, by),
     )
     done, ready = _divided(scenario.done, by), _divided(scenario.ready, by)

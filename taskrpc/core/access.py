@@ -22,7 +22,7 @@ NAME_RULE: Final = "a name has 1 to 64 of A-Z a-z 0-9 _ -"
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SECRET_BYTES: Final = 32
 _NO_DIGEST: Final = bytes(32)
-_HEADERS: Final = (b"x-api-key", b"authorization")
+_HEADERS: Final = frozenset({b"x-api-key", b"authorization"})
 _NO_HEADERS: Final[Mapping[bytes, bytes]] = {}
 
 
@@ -80,7 +80,9 @@ def digest_of(key: bytes) -> bytes:
 
 def credentials(headers: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
     """The headers that a key may come with: what has to be kept of a request that waits."""
-    return {name: headers[name] for name in _HEADERS if name in headers} or _NO_HEADERS
+    if _HEADERS.isdisjoint(headers):
+        return _NO_HEADERS
+    return {name: headers[name] for name in _HEADERS if name in headers}
 
 
 def presented(headers: Mapping[bytes, bytes]) -> bytes | None:

@@ -72,8 +72,9 @@ def task_resource(row: Row) -> Resource:
     if row["submission"] is not None:
         resource |= _correlation(row["submission"])
     for key, column in _DOCUMENTS:
-        if row[column] is not None:
-            resource[key] = JsonText(row[column])
+        document = row[column]
+        if document is not None:
+            resource[key] = JsonText(document)
     resource["meta"] = _meta(row)
     return resource
 

@@ -19,7 +19,7 @@ from taskrpc.engine.tasks import Tasks
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.batcher import Spawn
 from taskrpc.store.claims import Claims
-from taskrpc.store.database import ConnectionLost, Database
+from taskrpc.store.database import CommitUnknown, Database
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Callbacks:
         except asyncio.CancelledError:
             self._spawn(self._claims.give_back([row]))
             raise
-        except (ConnectionLost, TaskRpcError) as error:  # its lease brings it back, if it is open still
+        except (CommitUnknown, TaskRpcError) as error:  # its lease brings it back, if it is open still
             log.info("callback %s ends here: %s", row["id"], error)
 
     async def _outcome(self, row: Row) -> tuple[str, dict[str, object]]:
@@ -89,7 +89,7 @@ class Callbacks:
             answered = await self._post(row)
         except TaskRpcError as error:
             return "fail", error.to_wire()
-        except ConnectionLost:
+        except CommitUnknown:
             raise
         except Exception as error:
             log.exception("callback %s", row["id"])

@@ -19,7 +19,7 @@ from taskrpc.engine.tasks import Tasks
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.batcher import Spawn
 from taskrpc.store.claims import Claims
-from taskrpc.store.database import ConnectionLost
+from taskrpc.store.database import CommitUnknown
 from taskrpc.store.retention import FIRST, MOST_ROWS, Retention
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class Cleaning:
         except asyncio.CancelledError:  # this server stops, another one goes on
             self._spawn(self._claims.give_back([row]))
             raise
-        except (_Superseded, ConnectionLost, TaskRpcError) as error:  # its lease brings it back, if it is open still
+        except (_Superseded, CommitUnknown, TaskRpcError) as error:  # its lease brings it back, if it is open still
             log.info("clean-up %s ends here: %s", row["id"], error)
 
     async def _clean_up(self, row: Row) -> object:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
 from typing import Final
 
 from taskrpc.core.model import Queue
@@ -19,7 +19,7 @@ from taskrpc.engine.caller import Caller
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.batcher import Spawn
 from taskrpc.store.claims import MOST_CLAIMED, Claims
-from taskrpc.store.database import ConnectionLost, Record, unavailable
+from taskrpc.store.database import CommitUnknown, Record, unavailable
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ class _Line:
     queues: frozenset[Queue]
     start: bool
     waiters: dict[int, _Waiter] = field(default_factory=dict)
+    impatient: dict[int, _Waiter] = field(default_factory=dict)  # those of them that take no for an answer
     generation: int = 0
     empty_generation: int = -1
     claims_sent: int = 0
@@ -57,6 +58,15 @@ class _Line:
     @property
     def head(self) -> int:
         return next(iter(self.waiters), 0)
+
+    def enter(self, waiter: _Waiter) -> None:
+        self.waiters[waiter.number] = waiter
+        if not waiter.patient:
+            self.impatient[waiter.number] = waiter
+
+    def leave(self, waiter: _Waiter) -> None:
+        self.waiters.pop(waiter.number, None)
+        self.impatient.pop(waiter.number, None)
 
 
 class Dispatcher:
@@ -71,6 +81,7 @@ class Dispatcher:
         self._claiming: set[_Line] = set()
         self._numbers = count(1)
         self._draining = False
+        self._loop = asyncio.get_running_loop()
 
     @property
     def waiting(self) -> int:
@@ -110,16 +121,15 @@ class Dispatcher:
             line = self._lines[queues, start] = _Line(queues, start)
             for queue in queues:
                 self._of_queue.setdefault(queue, set()).add(line)
-        future = asyncio.get_running_loop().create_future()
-        waiter = _Waiter(most, next(self._numbers), patient, future, line.claims_sent)
-        line.waiters[waiter.number] = waiter
+        waiter = _Waiter(most, next(self._numbers), patient, self._loop.create_future(), line.claims_sent)
+        line.enter(waiter)
         if not patient or line.empty_generation != line.generation:
             self._eager.add(line)
             self._pump()
         return waiter, line
 
     def _leave(self, waiter: _Waiter, line: _Line) -> None:
-        line.waiters.pop(waiter.number, None)
+        line.leave(waiter)
         if not line.waiters and line not in self._claiming:
             self._forget(line)
 
@@ -165,17 +175,17 @@ class Dispatcher:
         refusal: TaskRpcError | None = None
         known = False
         try:
-            thorough = any(not waiter.patient for waiter in line.waiters.values())
+            thorough = bool(line.impatient)
             rows, more = await self._claims.claim(line.queues, self._wanted(line), line.start, thorough)
             known = True
         except TaskRpcError as error:
             refusal = error  # who has time waits for the database's return, which wakes all lines
         except Exception as error:
-            if isinstance(error, ConnectionLost):
+            if isinstance(error, CommitUnknown):
                 refusal = unavailable("The connection to the database broke")
             else:
                 log.exception("a claim of %s failed", sorted(line.queues))
-            asyncio.get_running_loop().call_later(_MOST_LOCKED_PAUSE_SECONDS, self.wake, line.queues)
+            self._loop.call_later(_MOST_LOCKED_PAUSE_SECONDS, self.wake, line.queues)
         finally:
             self._claiming.discard(line)
         self._hand_out(line, rows)
@@ -199,26 +209,27 @@ class Dispatcher:
 
     def _hand_out(self, line: _Line, rows: Sequence[Record]) -> None:
         left = list(rows)
-        for waiter in list(line.waiters.values()):
-            if not left:
-                break
-            if not waiter.answer.done():
-                share, left = self._claims.share(left, waiter.most)
-                waiter.answer.set_result(share)
-                line.waiters.pop(waiter.number)
+        while left and line.waiters:
+            for waiter in list(islice(line.waiters.values(), len(left))):
+                if not left:
+                    break
+                line.leave(waiter)
+                if not waiter.answer.done():
+                    share, left = self._claims.share(left, waiter.most)
+                    waiter.answer.set_result(share)
         if left:
             self._spawn(self._claims.give_back(left))
 
     @staticmethod
     def _dismiss_impatient(line: _Line, number: int, refusal: TaskRpcError | None) -> None:
-        for waiter in list(line.waiters.values()):
-            if waiter.patient or waiter.claims_seen >= number or waiter.answer.done():
+        for waiter in list(line.impatient.values()):
+            if waiter.claims_seen >= number or waiter.answer.done():
                 continue
             if refusal is None:
                 waiter.answer.set_result([])
             else:
                 waiter.answer.set_exception(refusal)
-            line.waiters.pop(waiter.number)
+            line.leave(waiter)
 
     def _plan(self, line: _Line, generation: int, got_some: bool, more: bool) -> None:
         """Decides, after a claim, whether the line's other callers have reason to claim again, and when."""
@@ -229,9 +240,9 @@ class Dispatcher:
         if not line.waiters:
             return
         if more and not got_some:  # what is there is locked by somebody: another claim, or a long transaction
-            asyncio.get_running_loop().call_later(line.locked_pause, self.wake, line.queues)
+            self._loop.call_later(line.locked_pause, self.wake, line.queues)
             line.locked_pause = min(line.locked_pause * 2, _MOST_LOCKED_PAUSE_SECONDS)
-        elif more or line.generation != generation or any(not w.patient for w in line.waiters.values()):
+        elif more or line.generation != generation or line.impatient:
             self._eager.add(line)
 
     async def look(self) -> float:

@@ -40,6 +40,8 @@ from taskrpc.store.workflows import NewWorkflow
 DIRECTORY: Final = "core.flow.WorkingDirectory"
 PLACE: Final = "$execution"
 END_OF_DIRECTORY: Final = "$end"
+# What a run has in `fixed` that has started subflows.
+ASKED_BY: Final = "asked by"
 _OUTCOMES: Final = {"SUCCESS": "succeeded", "WARNING": "succeeded", "FAILED": "failed"}
 
 
@@ -135,6 +137,9 @@ class Actions:
         self.deeds.tasks.append(self._new_task(name, {END_OF_DIRECTORY: True}, task_id, "leaf", action.run, None))
 
     def _start_flow(self, action: StartFlow) -> None:
+        if action.restart:
+            self.deeds.told.append(Told("again", action.id))
+            return
         loaded = self._outside.loaded(action.namespace, action.flow, action.revision)
         state = begin(
             loaded.flow, action.id, self._changes.head.now, action.inputs, action.labels, action.trigger,
@@ -161,12 +166,11 @@ class Actions:
     def _started(self, n: int, attempt: int) -> list[str]:
         """The ids of what may have been started for an attempt."""
         run = self._run(n)
-        task = None if run is None else self._flow.tasks.get(run.task)
-        if run is not None and run.role == "items" and run.block is not None:
-            batches = sum(run.block.counts.values())
-            return [child_id(self._id, n, attempt, turn) for turn in range(batches)]
-        ids = [task_id_of(self._id, n, attempt), child_id(self._id, n, attempt, None)]
-        return ids if task is None else ids[task.kind == "Subflow" :][:1]
+        if run is None or ASKED_BY not in run.fixed:
+            return [task_id_of(self._id, n, attempt)]
+        if run.role != "items" or run.block is None:
+            return [child_id(run, None)]
+        return [child_id(run, turn) for turn in range(sum(run.block.counts.values()))]
 
     def _set_timer(self, action: SetTimer) -> None:
         at = self._changes.head.now + action.after

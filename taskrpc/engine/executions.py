@@ -2,20 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-import orjson
-
-from taskrpc.core.flow.records import document_text
 from taskrpc.core.ids import uuid7
 from taskrpc.core.model import Row
 from taskrpc.engine.execution_cache import Cached, Executions
-from taskrpc.engine.execution_chores import Chores
+from taskrpc.engine.execution_errands import ERRANDS, Errands
 from taskrpc.engine.execution_steps import Steps
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.batcher import Spawn
-from taskrpc.store.database import ConnectionLost
+from taskrpc.store.database import CommitUnknown
 from taskrpc.store.executions import ExecutionStore, OutdatedDefinitionError, StaleExecutionError
 
 log = logging.getLogger(__name__)
@@ -27,22 +24,16 @@ _AT_ONCE: Final = 4
 _SHORTEST_PAUSE_SECONDS: Final = 0.005
 _LONGEST_PAUSE_SECONDS: Final = 0.5
 
-Cancel = Callable[[str, str], Awaitable[None]]
-
 
 class FlowLoop:
-    """The loop of one server. `look` has to be called now and then: it finds what a server left behind that died.
+    """The loop of one server. `look` has to be called now and then: it finds what a server left behind that died."""
 
-    `cancel` cancels a task or a workflow, by its kind and its id.
-    """
-
-    def __init__(self, store: ExecutionStore, steps: Steps, chores: Chores, cancel: Cancel, spawn: Spawn) -> None:
+    def __init__(self, store: ExecutionStore, steps: Steps, errands: Errands, spawn: Spawn) -> None:
         self.server = uuid7()
         self.cache = Executions()
         self._store = store
         self._steps = steps
-        self._chores = chores
-        self._cancel = cancel
+        self._errands = errands
         self._spawn = spawn
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._busy: dict[str, bool] = {}
@@ -97,7 +88,7 @@ class FlowLoop:
                     await self._work_off(execution_id, first)
                 if not self._busy[execution_id]:
                     return
-        except (TaskRpcError, ConnectionLost) as error:
+        except (TaskRpcError, CommitUnknown) as error:
             log.info("execution %s has to wait: %s", execution_id, error)
         finally:
             del self._busy[execution_id]
@@ -135,13 +126,8 @@ class FlowLoop:
 
     async def _carry_out(self, cached: Cached, rows: Sequence[Row]) -> None:
         """Takes a step; cancels what is not wanted any more, and does what is the server's to do."""
-        if events := [row for row in rows if row["kind"] not in ("unwanted", "chore")]:
+        if events := [row for row in rows if row["kind"] not in ERRANDS]:
             await self._steps.take(cached, events, self.server)
-        if unwanted := [row for row in rows if row["kind"] == "unwanted"]:
-            open_ones = {(row["subject_kind"], row["subject"]) for row in unwanted if row["subject_kind"] is not None}
-            await asyncio.gather(*(self._cancel(kind, subject) for kind, subject in sorted(open_ones)))
-            await self._store.forget_unwanted(cached.id, [row["seq"] for row in unwanted])
-        for row in rows:
-            if row["kind"] == "chore":
-                body = await self._chores.outcome(cached.id, orjson.loads(row["body"]))
-                await self._store.done_chore(cached.id, row["seq"], document_text(body))
+        errands = [row for row in rows if row["kind"] in ERRANDS]
+        if errands:
+            await self._errands.do(cached.id, errands)

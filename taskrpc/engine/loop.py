@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 from taskrpc.errors import TaskRpcError
-from taskrpc.store.database import ConnectionLost
+from taskrpc.store.database import CommitUnknown
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ async def run_every(name: str, work: Callable[[], Awaitable[float]], poke: async
         poke.clear()
         try:
             pause = await work()
-        except (TaskRpcError, ConnectionLost) as error:
+        except (TaskRpcError, CommitUnknown) as error:
             log.info("%s: %s", name, error)  # the database is away, which is told elsewhere
             pause = _PAUSE_AFTER_ERROR
         except Exception:

@@ -24,7 +24,7 @@ from taskrpc.engine.loop import run_every
 from taskrpc.errors import TaskRpcError
 from taskrpc.store import occurrences as events
 from taskrpc.store.creations import Inserted
-from taskrpc.store.database import Connection, ConnectionLost, Database, Record
+from taskrpc.store.database import CommitUnknown, Connection, Database, Record
 from taskrpc.store.occurrences import MOST_TAKEN, Occurrences
 from taskrpc.store.recovery import OUTAGES, through_outages
 from taskrpc.store.signals import Signals
@@ -112,7 +112,7 @@ class Matcher:
                 told = await through_outages(self._database, partial(self._tell, most))
             except OutdatedDefinitions:
                 continue
-            except (TaskRpcError, ConnectionLost):
+            except (TaskRpcError, CommitUnknown):
                 raise
             except Exception as error:
                 most = self._after_failure(error)

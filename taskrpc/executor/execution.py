@@ -123,7 +123,8 @@ class Execution:
                 return await self._client.feedback(self._id, self._exec_id, value, append=append)
 
     async def _end(self, ending: Ending) -> None:
-        """Deliver the end; a result that is refused (too large, not as its schema wants) is a failure."""
+        """Deliver the end; a result that is refused (too large, not as its schema wants) is a failure, and of an
+        error that is refused the beginning is told."""
         if isinstance(ending, Success):
             try:
                 await self._client.success(self._id, self._exec_id, ending.result)
@@ -131,9 +132,15 @@ class Execution:
             except TaskRpcError as refusal:
                 if _is_stale(refusal):
                     raise
-                ending = Failure.of(refusal)
+                message = f"The result was refused: {refusal.message}"
+                ending = Failure.of(TaskRpcError(refusal.type, message, refusal.data))
         self._log_failure(ending)
-        await self._client.fail(self._id, self._exec_id, ending.error)
+        try:
+            await self._client.fail(self._id, self._exec_id, ending.error)
+        except TaskRpcError as refusal:
+            if _is_stale(refusal):
+                raise
+            await self._client.fail(self._id, self._exec_id, ending.in_short(refusal).error)
 
     def _log_failure(self, failure: Failure) -> None:
         error = failure.error

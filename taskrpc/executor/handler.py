@@ -19,6 +19,7 @@ from .task import Task
 from .workflow import Workflow
 
 _LONGEST_TRACEBACK: Final = 16_000
+_LONGEST_SHORT: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,11 @@ class Failure:
             described = {"type": type(error).__qualname__, "message": str(error)}
         message = _storable(str(described["message"]))
         return cls({**described, "message": message, "traceback": _storable(trace)})
+
+    def in_short(self, refusal: TaskRpcError) -> "Failure":
+        """What is left of an error that was refused: its type, and how its message begins."""
+        message = f"{self.error['message'][:_LONGEST_SHORT]} (without its data, which were refused: {refusal.message})"
+        return Failure({"type": self.error["type"], "message": message})
 
 
 Ending = Success | Failure

@@ -77,7 +77,7 @@ class DirectoryStorage:
         file.flush()
         os.fsync(file.fileno())
         size = os.fstat(file.fileno()).st_size
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_directory(target.parent)
         draft.replace(target)
         _sync_directory(target.parent)
         return size
@@ -99,6 +99,14 @@ def _forget(file: BinaryIO | None, draft: Path) -> None:
         with contextlib.suppress(OSError):  # a full disk is told by the write that failed
             file.close()
     draft.unlink(missing_ok=True)
+
+
+def _make_directory(directory: Path) -> None:
+    """Makes a directory with its parents so that it is there after a power failure, too."""
+    if not directory.is_dir():
+        _make_directory(directory.parent)
+        directory.mkdir(exist_ok=True)
+        _sync_directory(directory.parent)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -11,6 +11,10 @@ from taskrpc.storage.storage import PIECE, Threads
 
 # A part of a multipart upload, and what is fetched at a time: S3 takes no smaller parts than 5 MiB, and 10,000 of them.
 _BLOCK: Final = 8 * 2**20
+# Both libraries try again, each the attempts of the other: with their defaults a storage that is silent holds a thread
+# for six minutes. Clients repeat what is unavailable.
+_ATTEMPTS: Final = 2
+_RETRIES: Final = {"mode": "standard", "total_max_attempts": 2}
 
 T = TypeVar("T")
 
@@ -67,7 +71,10 @@ class ObjectStorage:
 
     def __init__(self, url: str) -> None:
         """Raises ImportError if the package s3fs is missing."""
-        self._fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
+        self._fs, root = fsspec.core.url_to_fs(
+            url, use_listings_cache=False, skip_instance_cache=True, config_kwargs={"retries": _RETRIES}
+        )
+        self._fs.retries = _ATTEMPTS
         self._root = root.rstrip("/")
         self._calls = _Calls()
 

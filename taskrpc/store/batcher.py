@@ -50,13 +50,13 @@ Spawn = Callable[[Coroutine[Any, Any, None]], object]
 class _Entry(Generic[E, A]):
     element: E
     answer: "asyncio.Future[A]"
-    since: float
+    since: float | None = None  # when it was first found locked
 
 
 class Batcher(Generic[E, A]):
     """One kind of statement: at most one flush is under way, with at most one element per row.
 
-    `run` answers one of A, a TaskRpcError or AGAIN for each element, in order. It may raise: ConnectionLost makes the
+    `run` answers one of A, a TaskRpcError or AGAIN for each element, in order. It may raise: CommitUnknown makes the
     same elements go again once the database is back (their call ids tell what happened), `unavailable` is the answer
     to all, and anything else is bisected, so that only the guilty element is refused.
     """
@@ -75,14 +75,14 @@ class Batcher(Generic[E, A]):
         self._waiting: deque[_Entry[E, A]] = deque()
         self._waiting_bytes = 0
         self._busy = False
+        self._loop = asyncio.get_running_loop()
 
     async def submit(self, element: E) -> A:
         """Has one element carried out. Raises the TaskRpcError that it is refused with."""
         too_large = self._waiting_bytes + element.size > MOST_WAITING_BYTES and self._waiting
         if too_large or len(self._waiting) >= MOST_WAITING:
             raise unavailable(f"Too many {self._name} calls are waiting")
-        loop = asyncio.get_running_loop()
-        entry: _Entry[E, A] = _Entry(element, loop.create_future(), loop.time())
+        entry: _Entry[E, A] = _Entry(element, self._loop.create_future())
         self._waiting.append(entry)
         self._waiting_bytes += element.size
         self._wake()
@@ -91,10 +91,7 @@ class Batcher(Generic[E, A]):
     def _wake(self) -> None:
         if not self._busy and self._waiting:
             self._busy = True
-            asyncio.get_running_loop().call_soon(self._spawn_flush)
-
-    def _spawn_flush(self) -> None:
-        self._spawn(self._flush(self._take()))
+            self._spawn(self._flush())
 
     def _take(self) -> list[_Entry[E, A]]:
         taken: list[_Entry[E, A]] = []
@@ -118,7 +115,9 @@ class Batcher(Generic[E, A]):
         self._waiting_bytes -= size
         return taken
 
-    async def _flush(self, entries: list[_Entry[E, A]]) -> None:
+    async def _flush(self) -> None:
+        """Runs as a task of its own, which begins at the end of the loop's turn."""
+        entries = self._take()
         try:
             await self._carry_out(entries)
         except BaseException:
@@ -156,14 +155,14 @@ class Batcher(Generic[E, A]):
         await self._carry_out(entries[middle:])
 
     def _come_again(self, entries: list[_Entry[E, A]]) -> None:
-        loop = asyncio.get_running_loop()
-        pause = _LOCK_PAUSE_SECONDS
+        now, pause = self._loop.time(), _LOCK_PAUSE_SECONDS
         for entry in entries:
-            waited = loop.time() - entry.since
+            entry.since = entry.since or now
+            waited = now - entry.since
             pause = max(pause, min(waited, 0.1))
             if waited > LOCK_PATIENCE_SECONDS:
                 _answer(entry, unavailable(f"Task {entry.element.key} is locked by another transaction"))
-        loop.call_later(pause, self._requeue, [entry for entry in entries if not entry.answer.done()])
+        self._loop.call_later(pause, self._requeue, [entry for entry in entries if not entry.answer.done()])
 
     def _requeue(self, entries: list[_Entry[E, A]]) -> None:
         self._waiting.extendleft(reversed(entries))

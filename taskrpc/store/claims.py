@@ -12,7 +12,8 @@ from taskrpc.core.model import Queue
 from taskrpc.core.watermarks import Watermarks
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.batcher import Batcher, Spawn
-from taskrpc.store.database import ConnectionLost, Database, Record
+from taskrpc.store.database import CommitUnknown, Database, Record
+from taskrpc.store.lane import Backend
 from taskrpc.store.transitions import Answer, TransitionElement
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class Claims:
         """Rows of at most `most` tasks in their order, and whether more are there.
 
         Only a `thorough` claim is sure to find at once what came in below a watermark. Raises `unavailable`, or
-        ConnectionLost: then whatever was claimed will be given back.
+        CommitUnknown: then whatever was claimed will be given back.
         """
         queues = sorted(queues)
         rows, more = await self._claim(queues, most, start, thorough)
@@ -52,8 +53,8 @@ class Claims:
         parts = zip(*self._marks.parts(queues, sent_at), strict=True)
         try:
             rows = await self._database.fetch("claim", *parts, most, MOST_ANSWER_BYTES, start, claim_id, thorough)
-        except ConnectionLost as lost:
-            self._spawn(self._recover(claim_id, lost.process_id))
+        except CommitUnknown as lost:
+            self._spawn(self._recover(claim_id, lost.backend))
             raise
         more = bool(rows[0]["more"])
         rows = [row for row in rows if row["id"] is not None]
@@ -92,15 +93,15 @@ class Claims:
             if isinstance(outcome, Exception):  # its deadline brings it back
                 log.info("task %s could not be given back: %s", call.task_id, outcome)
 
-    async def _recover(self, claim_id: str, process_id: int | None) -> None:
+    async def _recover(self, claim_id: str, backend: Backend | None) -> None:
         deadline = asyncio.get_running_loop().time() + _RECOVERY_SECONDS
         if not await self._database.wait_available(_RECOVERY_SECONDS):
             return  # deadlines bring back what was claimed
         try:
-            if process_id is not None:
-                await self._database.wait_backend_gone(process_id, deadline)
+            if backend is not None:
+                await self._database.wait_backend_gone(backend, deadline)
             rows = await self._database.fetch("find_claimed", claim_id)
-        except (TaskRpcError, ConnectionLost) as error:
+        except (TaskRpcError, CommitUnknown) as error:
             log.info("a claim whose answer was lost could not be looked for: %s", error)
             return
         if rows:

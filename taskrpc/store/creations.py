@@ -179,4 +179,6 @@ async def explain(database: Database, elements: Sequence[New]) -> dict[str, Outc
             outcomes[element.id] = Created(row)
         else:
             outcomes[element.id] = Exists(row)
+    if existing:  # who hears that it is there, relies on it
+        await database.confirm()
     return outcomes

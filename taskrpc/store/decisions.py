@@ -14,7 +14,7 @@ from taskrpc.store.database import Connection, Database, Record
 from taskrpc.store.inboxes import turn_events
 from taskrpc.store.signals import Signals
 from taskrpc.store.statements import SQL
-from taskrpc.store.transitions import Done, judge_row
+from taskrpc.store.transitions import Done, confirm_repeats, judge_row
 from taskrpc.store.workflows import Ending, NewWorkflow, end, start_activities
 
 _NOTHING_LEFT: Final = (
@@ -91,7 +91,9 @@ class Decisions:
         missing = [each.key for each in elements if each.key not in found]
         rows = await self._database.fetch("tasks_by_id", missing) if missing else []
         seen = {row["id"]: row for row in rows}
-        return [found[each.key] if each.key in found else judge_row(each.call, seen.get(each.key)) for each in elements]
+        outcomes = [found.get(each.key) or judge_row(each.call, seen.get(each.key)) for each in elements]
+        await confirm_repeats(self._database, outcomes)
+        return outcomes
 
 
 async def _lock(connection: Connection, elements: Sequence[Decided]) -> list[Decided]:

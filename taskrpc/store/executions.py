@@ -134,6 +134,10 @@ class ExecutionStore:
         rows = await self._database.fetch("execution_endings", ids)
         return {row["id"]: orjson.loads(row["ending"]) for row in rows}
 
+    async def tell_end_again(self, execution_id: str, number: int, subflow_id: str) -> None:
+        """Answers an event that asks for a subflow's end: it is told once more, if it has come; else it will be."""
+        await self._database.fetch("tell_end_again", execution_id, number, subflow_id)
+
     async def done_chore(self, execution_id: str, number: int, body: str) -> None:
         """Puts what became of a chore in the place of its event."""
         await self._database.fetch("done_chore", execution_id, number, body)

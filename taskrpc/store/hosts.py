@@ -6,13 +6,15 @@ node that is frozen, or cut off, takes a connection and never says a word, and w
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import asyncpg
 
 Connection = Any  # asyncpg.Connection
+
+_PAUSE_SECONDS: Final = 0.2
 
 
 def single_hosts(url: str) -> list[str]:
@@ -41,7 +43,12 @@ async def connect(url: str, **options: Any) -> Connection:
     urls = single_hosts(url)
     if len(urls) == 1:
         return await asyncpg.connect(url, **options)
-    attempts = [asyncio.ensure_future(asyncpg.connect(each, **options)) for each in urls]
+    refusing: set[str] = set()
+
+    def has_silent() -> bool:
+        return len(refusing) < len(urls)
+
+    attempts = [asyncio.ensure_future(_ask(each, refusing, has_silent, options)) for each in urls]
     try:
         chosen = await _first(attempts)
     except BaseException:
@@ -49,6 +56,18 @@ async def connect(url: str, **options: Any) -> Connection:
         raise
     _give_up([attempt for attempt in attempts if attempt is not chosen])
     return chosen.result()
+
+
+async def _ask(url: str, refusing: set[str], has_silent: Callable[[], bool], options: dict[str, Any]) -> Connection:
+    """Asks one host, and again as long as another one says nothing: a standby may become the primary meanwhile."""
+    while True:
+        try:
+            return await asyncpg.connect(url, **options)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+            refusing.add(url)
+            if not has_silent():
+                raise
+        await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def _first(attempts: Sequence["asyncio.Future[Connection]"]) -> "asyncio.Future[Connection]":

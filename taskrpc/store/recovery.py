@@ -1,4 +1,4 @@
-"""Work that is sent again when its connection broke, or when another transaction was in its way."""
+"""Work that is sent again when nobody knows what became of its commit, or another transaction was in its way."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,7 +7,8 @@ from typing import Final, TypeVar
 import asyncpg
 
 from taskrpc.errors import TaskRpcError
-from taskrpc.store.database import ConnectionLost, Database, unavailable
+from taskrpc.store.database import CommitUnknown, Database, unavailable
+from taskrpc.store.lane import Backend
 
 RECOVERY_SECONDS: Final = 5.0
 # The types of errors that say nothing about what was asked for: it may be tried again.
@@ -23,21 +24,24 @@ T = TypeVar("T")
 async def through_outages(database: Database, work: Callable[[], Awaitable[T]]) -> T:
     """Carries out work that finds out, when it is done again, whether it was done before.
 
-    Raises `unavailable` when nothing was done, `outcome-unknown` when a connection broke on the way and the database
-    was not back within RECOVERY_SECONDS, and whatever else the work raises.
+    Raises `unavailable` when nothing was done, `outcome-unknown` when the end of a transaction was not heard of, or no
+    standby has it, and it could not be found out within RECOVERY_SECONDS, and whatever else the work raises.
     """
     clock = asyncio.get_running_loop().time
     deadline = clock() + RECOVERY_SECONDS
     doubt = False
     while True:
         try:
-            return await work()
+            answer = await work()
+            if doubt:  # it may have found that it was done before
+                await database.confirm()
+            return answer
         except _CONFLICTS as error:
             if clock() >= deadline:
                 raise _gave_up(doubt) from error
-        except ConnectionLost as lost:
+        except CommitUnknown as lost:
             doubt = True
-            await _settle(database, lost.process_id, deadline)
+            await _settle(database, lost.backend, deadline)
         except TaskRpcError:
             if not doubt:
                 raise
@@ -45,12 +49,12 @@ async def through_outages(database: Database, work: Callable[[], Awaitable[T]]) 
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
-async def _settle(database: Database, process_id: int | None, deadline: float) -> None:
+async def _settle(database: Database, backend: Backend | None, deadline: float) -> None:
     """Waits until the work can be done again: what was sent on a lost connection may still be about to commit."""
     clock = asyncio.get_running_loop().time
     back = await database.wait_available(max(deadline - clock(), 0))
-    if back and process_id is not None:
-        await database.wait_backend_gone(process_id, deadline)
+    if back and backend is not None:
+        await database.wait_backend_gone(backend, deadline)
     if not back or clock() >= deadline:
         raise _gave_up(doubt=True)
 
@@ -60,6 +64,6 @@ def _gave_up(doubt: bool) -> TaskRpcError:
         return unavailable("Another transaction is in the way")
     return TaskRpcError(
         "outcome-unknown",
-        "The connection to the database broke during the commit and it was not back in time: repeat the call",
+        "The commit was not heard of, or not waited for, and what became of it not found out in time: repeat the call",
         {"retryAfter": 1},
     )

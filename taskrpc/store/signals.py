@@ -82,9 +82,10 @@ class Signals:
         for tell in self._on_changed:
             tell(rows)
         self.queued([(row["kind"], row["name"]) for row in rows if row["queued"]])
-        self.ended([row["id"] for row in rows if row["status"] == "done"])
+        done = [row for row in rows if row["status"] == "done"]
+        self.ended([row["id"] for row in done])
         if not attended:
-            self.reported(_concerned(rows))
+            self.reported(_concerned(rows, done))
         self.told(_told(rows, attended=attended))
         appointments = ((row["wake_at"] or row["ends_at"], row["updated_at"]) for row in rows)
         waits = [at - now for at, now in appointments if at is not None]
@@ -109,10 +110,9 @@ def _has_begun(row: Any) -> bool:
     return (row["kind"], row["status"]) == ("task", "in-progress") and row.get("status_before") != "in-progress"
 
 
-def _concerned(rows: Sequence[Any]) -> list[str]:
+def _concerned(rows: Sequence[Any], done: Sequence[Any]) -> list[str]:
     """The workflows that decide by decisions and have something in their inbox after such changes."""
-    heard = [row for row in rows if row["status"] == "done" and row["flow_part"] is None]
-    parents = {row["parent_id"] for row in heard if row["parent_id"] is not None}
+    parents = {row["parent_id"] for row in done if row["parent_id"] is not None and row["flow_part"] is None}
     workflows = [row for row in rows if row["kind"] == "workflow" and row["state"] is None]
     ended = {row["id"] for row in workflows if row["status"] == "done" and row.get("leaves_open", True)}
     begun = {row["id"] for row in workflows if row["status"] != "done" and row.get("status_before") == "created"}

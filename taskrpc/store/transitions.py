@@ -1,6 +1,6 @@
 """The calls about one task as flushes: arrays go in, each element gets its row, its refusal, or goes again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -96,6 +96,7 @@ class Transitions:
             limited = [row["n"] - 1 for row in rows if row["limited"] and outcomes[row["n"] - 1] is AGAIN]
             for n, outcome in zip(limited, await self._run_limited([elements[n] for n in limited]), strict=True):
                 outcomes[n] = outcome
+        await confirm_repeats(self._database, outcomes)
         return outcomes
 
     async def _run_limited(self, elements: Sequence[TransitionElement]) -> list[Outcome]:
@@ -150,6 +151,12 @@ def _outcome(call: Call, row: Record | None) -> Outcome:
     if not isinstance(judged, Again) or row is None or row["obstacle"] is None:
         return judged
     return Obstacle(row["obstacle"], row)
+
+
+async def confirm_repeats(database: Database, outcomes: Iterable[object]) -> None:
+    """What is answered as done before stays done: perhaps nobody has heard yet that it is, nor a standby."""
+    if any(isinstance(outcome, Done) and outcome.repeated for outcome in outcomes):
+        await database.confirm()
 
 
 def judge_row(call: Call, row: Row | None) -> Done | TaskRpcError | Again:

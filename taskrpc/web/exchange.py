@@ -1,5 +1,7 @@
 """One request to `/rpc` and its answer, as the protocol handles them."""
 
+import asyncio
+from functools import lru_cache
 from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -15,7 +17,8 @@ class Exchange:
     """A request that is read piece by piece. It is `whole` when all of its body is there.
 
     `keep_alive` and `response_complete` are what uvicorn looks at, as it does with cycles of its own; complete is an
-    answer only when the client has taken it. `sent_at` is the loop's time at which it was written.
+    answer only when the client has taken it. `task` is what carries it out, `sent_at` the loop's time at which the
+    answer was written.
     """
 
     __slots__ = (
@@ -26,9 +29,9 @@ class Exchange:
         "method",
         "refusal",
         "response_complete",
-        "running",
         "sent_at",
         "size",
+        "task",
         "whole",
     )
 
@@ -39,7 +42,7 @@ class Exchange:
         self.body: list[bytes] = []
         self.size = 0
         self.whole = False
-        self.running = False
+        self.task: asyncio.Task[None] | None = None
         self.response_complete = False
         self.sent_at: float | None = None
         self.refusal: TaskRpcError | None = None
@@ -65,13 +68,17 @@ class Exchange:
     def response(self, reply: Reply, defaults: list[tuple[bytes, bytes]]) -> list[bytes]:
         """The bytes of the response, to be written at once: in one piece, or head and body where that is large."""
         body = reply.body or b""
-        lines = [b"x-request-id: " + self.head.request_id]
-        lines += [b"%b: %b" % line for line in (*defaults, *reply.headers)]
+        lines = _lines((*defaults, *reply.headers))
+        head = b"%b%bx-request-id: %b\r\n" % (STATUS_LINE[reply.status], lines, self.head.request_id)
         if reply.body is not None:
-            lines.append(b"content-type: %b\r\ncontent-length: %d" % (reply.content_type.encode(), len(body)))
-        if not self.keep_alive:
-            lines.append(b"connection: close")
-        head = STATUS_LINE[reply.status] + b"\r\n".join(lines) + b"\r\n\r\n"
+            head += b"content-type: %b\r\ncontent-length: %d\r\n" % (reply.content_type.encode(), len(body))
+        head += b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
         if self.method == "HEAD":
             return [head]
         return [head + body] if len(body) < _JOINED_BYTES else [head, body]
+
+
+@lru_cache(maxsize=64)
+def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """The same for all answers of a second."""
+    return b"".join(b"%b: %b\r\n" % header for header in headers)

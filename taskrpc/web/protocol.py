@@ -6,7 +6,6 @@ for pipelines (one at a time, in order), keep-alive and shutdown. Deadlines are 
 connections, instead of timers for each request.
 """
 
-import asyncio
 from typing import Any, Final
 
 import httptools
@@ -23,7 +22,6 @@ FILES_PATH: Final = "/files/"
 BYTE_SECONDS: Final = 10.0
 REQUEST_SECONDS: Final = 60.0
 KEEP_ALIVE_SECONDS: Final = 75.0
-SWEEP_SECONDS: Final = 1.0
 # Whoever has just connected, or has sent half a head, is about to send; a connection that is closed now takes the
 # request with it.
 HEAD_SECONDS: Final = 0.5
@@ -142,7 +140,10 @@ class RpcProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._phase == "head":  # trailers are of no interest
-            super().on_header(name, value)
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._method = self.parser.get_method()
@@ -212,12 +213,10 @@ class RpcProtocol(HttpToolsProtocol):
         self._run(exchange)
 
     def _run(self, exchange: Exchange) -> None:
-        if exchange is not self._current or exchange.running:
+        if exchange is not self._current or exchange.task is not None:
             return
-        exchange.running = True
-        task = self.loop.create_task(self._carry_out(exchange))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        exchange.task = self.loop.create_task(self._carry_out(exchange))
+        self.tasks.add(exchange.task)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         """Called by uvicorn for a request of another path, and for whatever comes next in a pipeline."""
@@ -237,12 +236,15 @@ class RpcProtocol(HttpToolsProtocol):
                     exchange.method, exchange.head, exchange.take_body(), exchange.caller
                 )
             self._send(exchange, reply)
+            if self.flow.write_paused:
+                await self.flow.drain()
         finally:
-            if exchange.sent_at is None:
-                self.transport.close()
-                await exchange.caller.take_back()
-        if self.flow.write_paused:
-            await self.flow.drain()
+            try:
+                if exchange.sent_at is None:
+                    self.transport.close()
+                    await exchange.caller.take_back()
+            finally:
+                self.tasks.discard(exchange.task)
         self._over(exchange)
 
     def _send(self, exchange: Exchange, reply: Reply) -> None:
@@ -314,13 +316,3 @@ def _too_slow() -> TaskRpcError:
         "request-timeout",
         f"The body did not come: {BYTE_SECONDS:.0f} s without a byte, or {REQUEST_SECONDS:.0f} s in all",
     )
-
-
-async def sweep_connections(connections: set[Any]) -> None:
-    """Runs for ever: watches the deadlines of all connections of a server."""
-    loop = asyncio.get_running_loop()
-    while True:
-        await asyncio.sleep(SWEEP_SECONDS)
-        now = loop.time()
-        for connection in list(connections):
-            connection.sweep(now)

@@ -164,15 +164,17 @@ class RpcEndpoint:
     async def _carried_out(self, request: envelope.Request, context: Context, codec: Codec) -> Reply:
         if request.is_batch:
             results = await carry_out(self._services, context, [_entry(call) for call in request.calls])
-        else:
-            entry = _entry(request.calls[0])
-            results = [
-                entry if isinstance(entry, TaskRpcError) else await carry_out_one(self._services, context, entry)
-            ]
-        answers = [_answer(call, result) for call, result in zip(request.calls, results, strict=True)]
-        status, body = envelope.respond(request, answers)
-        headers = () if request.is_batch or not isinstance(results[0], TaskRpcError) else retry_after(results[0])
-        return Reply(status, None if status == 204 else codec.encode(body), codec.content_type, headers)
+            answers = [_answer(call, result) for call, result in zip(request.calls, results, strict=True)]
+            return _reply(*envelope.respond(request, answers), codec)
+        call = request.calls[0]
+        entry = _entry(call)
+        result = entry if isinstance(entry, TaskRpcError) else await carry_out_one(self._services, context, entry)
+        headers = retry_after(result) if isinstance(result, TaskRpcError) else ()
+        return _reply(*envelope.respond(request, [_answer(call, result)]), codec, headers)
+
+
+def _reply(status: int, body: object, codec: Codec, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Reply:
+    return Reply(status, None if status == 204 else codec.encode(body), codec.content_type, headers)
 
 
 def _abandoned(request: envelope.Request | None, codec: Codec) -> Reply:
@@ -182,8 +184,8 @@ def _abandoned(request: envelope.Request | None, codec: Codec) -> Reply:
     )
     if request is None:
         return refusal_reply(error, codec)
-    status, body = envelope.respond(request, [envelope.failure(call, error) for call in request.calls])
-    return Reply(status, None if status == 204 else codec.encode(body), codec.content_type, retry_after(error))
+    answers = [envelope.failure(call, error) for call in request.calls]
+    return _reply(*envelope.respond(request, answers), codec, retry_after(error))
 
 
 def _entry(call: envelope.Call | envelope.BadCall) -> Entry | TaskRpcError:

@@ -9,8 +9,9 @@ from typing import Final
 import uvicorn
 from starlette.applications import Starlette
 
-from taskrpc.web.protocol import KEEP_ALIVE_SECONDS, RpcProtocol, sweep_connections
+from taskrpc.web.protocol import KEEP_ALIVE_SECONDS, RpcProtocol
 from taskrpc.web.rpc_endpoint import RpcEndpoint
+from taskrpc.web.sweeping import sweep_connections
 
 DRAIN_SECONDS: Final = 1
 

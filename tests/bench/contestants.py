@@ -13,7 +13,7 @@ from taskrpc.bench.cluster import Cluster
 from taskrpc.bench.measurement import Figures, measure
 from taskrpc.bench.runner import Tell, run_scenario
 from taskrpc.bench.scenarios import EXECUTORS, QUICK_SCALE, SCENARIOS, Scenario, Timing, scaled
-from taskrpc.bench.servers import serving, starting
+from taskrpc.bench.servers import starting
 from tests.bench.peers.installation import Installation
 
 _PAYLOAD: Final = 300
@@ -43,7 +43,7 @@ class Contestant:
 
 def _of_service(scenario: Scenario) -> Contestant:
     async def run(cluster: Cluster, timing: Timing, tell: Tell) -> Figures:
-        return await run_scenario(scenario, cluster, timing, tell, serving)
+        return await run_scenario(scenario, cluster, timing, tell)
 
     return Contestant(scenario.name, scenario.title, DURABLE, run, scenario.latency_of)
 

@@ -11,7 +11,7 @@ from tests.bench.contestants import Contestant
 from tests.bench.targets import Round, target_table
 
 # What of the service stands in the table of all contestants.
-_SHOWN: Final = ("single-64", "single-256", "success-and-poll-64", "arrays-100")
+_SHOWN: Final = ("single-64", "single-256", "success-and-poll-64", "arrays-100", "drain-100")
 _BASE: Final = "single-64"
 _NEAREST_TO_PICK_UP: Final = "wake-up-1-of-1"
 

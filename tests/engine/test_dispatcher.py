@@ -11,7 +11,7 @@ from taskrpc.engine.caller import Caller
 from taskrpc.engine.dispatcher import Dispatcher
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.claims import MOST_ANSWER_BYTES, Claims
-from taskrpc.store.database import ConnectionLost
+from taskrpc.store.database import CommitUnknown
 
 
 class Ready(Claims):
@@ -306,7 +306,7 @@ async def test_without_the_database_those_without_time_are_refused_and_the_other
     assert ready.forgotten
 
 
-@pytest.mark.parametrize("failure", [ConnectionLost(1), ValueError("a defect")], ids=["lost", "defect"])
+@pytest.mark.parametrize("failure", [CommitUnknown(None), ValueError("a defect")], ids=["lost", "defect"])
 async def test_a_claim_that_failed_is_sent_again(polls: Polls, ready: Ready, failure: Exception) -> None:
     ready.failures = [failure]
     poll = await polls.begin("A")

@@ -8,7 +8,7 @@ import pytest
 from taskrpc.engine import loop
 from taskrpc.engine.loop import run_every, survive
 from taskrpc.errors import TaskRpcError
-from taskrpc.store.database import ConnectionLost
+from taskrpc.store.database import CommitUnknown
 
 
 class Work:
@@ -49,7 +49,7 @@ async def test_it_runs_again_after_the_pause_that_the_work_answered() -> None:
     ("error", "level"),
     [
         (TaskRpcError("unavailable", "the database is away"), logging.INFO),
-        (ConnectionLost(1), logging.INFO),
+        (CommitUnknown(None), logging.INFO),
         (ZeroDivisionError("a defect"), logging.ERROR),
     ],
 )

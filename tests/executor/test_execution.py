@@ -239,3 +239,32 @@ async def test_a_task_that_is_asked_to_stop_may_end_with_what_it_has(url: str, c
         await client.stop(id)
         resource = await done(client, id)
     assert (resource["outcome"], resource["result"]) == ("canceled", "a part")
+
+
+TOO_LARGE = "x" * 9 * 2**20
+
+
+async def test_a_result_that_is_refused_is_a_failure_which_says_so(url: str, client: AsyncClient) -> None:
+    executor = Executor(url)
+    executor.task(DEFINITION)(lambda task: TOO_LARGE)
+    await client.definition_put(DEFINITION, SHORT)
+    async with serving(executor):
+        resource = await done(client, await create(client))
+    assert (resource["outcome"], resource["error"]["type"]) == ("failed", "body-too-large")
+    assert resource["error"]["message"].startswith("The result was refused: The body is larger than")
+
+
+def fail_at_length(task: Task) -> None:
+    raise TaskRpcError("out-of-paper", "The tray is empty." * 1000, {"outputs": TOO_LARGE})
+
+
+async def test_of_an_error_that_is_refused_the_beginning_is_told(url: str, client: AsyncClient) -> None:
+    executor = Executor(url)
+    executor.task(DEFINITION)(fail_at_length)
+    await client.definition_put(DEFINITION, {"allowedRetryCount": 1})
+    async with serving(executor):
+        resource = await done(client, await create(client))
+    assert (resource["outcome"], resource["error"]["type"]) == ("failed", "out-of-paper")
+    assert resource["error"]["message"].startswith("The tray is empty.The tray")
+    assert "without its data, which were refused: The body is larger than" in resource["error"]["message"]
+    assert len(resource["error"]["message"]) < 2200

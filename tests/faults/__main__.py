@@ -4,73 +4,10 @@ The history is kept, and can be checked again: `python -m tests.faults --check D
 violated.
 """
 
-import argparse
-import asyncio
-import secrets
 import sys
-import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Final
 
-from rich.console import Console
-
-from tests.faults.checker.check import check
-from tests.faults.history import read_history
-from tests.faults.plan import NAMES
-from tests.faults.run import run
-from tests.faults.summary import summary
-
-_KEPT: Final = Path(".faults")
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=2.0, help="how long there are faults; default 2")
-    parser.add_argument("--seed", help="what decides about everything that is drawn; default: a new one")
-    parser.add_argument(
-        "--nemesis", action="append", metavar="FAULT", choices=(*NAMES, "none"), help="only this; may be repeated"
-    )
-    parser.add_argument(
-        "--history", type=Path, metavar="DIRECTORY", help=f"where to keep the history; default {_KEPT}/…"
-    )
-    parser.add_argument("--check", type=Path, metavar="HISTORY", help="check a history that was kept, and do no more")
-    parser.add_argument("--list", action="store_true", help="tell the names of all faults")
-    return parser.parse_args()
-
-
-def main() -> int:
-    given, console = _arguments(), Console(highlight=False)
-    if given.list:
-        console.print("\n".join(NAMES))
-        return 0
-    if given.check:
-        return _verdict(given.check, {}, console)
-    seed: str = given.seed or secrets.token_hex(4)
-    directory: Path = given.history or _KEPT / f"{time.strftime('%Y%m%d-%H%M%S')}-{seed}"
-    directory.mkdir(parents=True)
-    wanted: Sequence[str] = [name for name in given.nemesis or NAMES if name != "none"]
-    console.print(f"seed {seed}, history in {directory}")
-    with console.status("") as status:
-        began = time.monotonic()
-
-        def say(phase: str) -> None:
-            status.update(f"{time.monotonic() - began:.0f} s of about {given.minutes * 60 + 30:.0f}: {phase}")
-
-        skipped = asyncio.run(run(directory.resolve(), given.minutes, seed, wanted, say))
-    return _verdict(directory, skipped, console)
-
-
-def _verdict(directory: Path, skipped: Mapping[str, str], console: Console) -> int:
-    with console.status("checking"):
-        history = read_history(directory)
-        violations = check(history)
-        text = summary(history, violations, skipped)
-    if directory.is_dir():
-        (directory / "summary.txt").write_text(text + "\n")
-    console.print(text, markup=False, soft_wrap=True)
-    return 1 if violations else 0
-
+from tests.faults.command import command
+from tests.faults.one_database import ONE_DATABASE
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(ONE_DATABASE, "python -m tests.faults", __doc__))

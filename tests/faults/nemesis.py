@@ -1,19 +1,20 @@
-"""Does to the parties what the plan says, and writes down when it began and when they were back."""
+"""What can be done to the parties of a run with one database."""
 
 import asyncio
 import contextlib
 import itertools
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from tests.databases import connected
 from tests.faults.links import CLEAR, Link, Weather
 from tests.faults.plan import Strike
+from tests.faults.processes import Executors, Server
 from tests.faults.recorder import Recorder
-from tests.faults.world import Executors, Server, World
+from tests.faults.striker import Striker
+from tests.faults.world import OneDatabase
 from tests.system.postgres import IMMEDIATE, KILL
 
 _CUT: Final = """
@@ -25,15 +26,13 @@ _LISTENERS: Final = "application_name <> 'taskrpc'"
 _HOLD: Final = "select id from taskrpc.task where status <> 'done' order by random() limit 30 for update skip locked"
 
 
-class Nemesis:
-    """The strikes of one run."""
+class Nemesis(Striker):
+    """The strikes of a run with one database."""
 
-    def __init__(self, world: World, recorder: Recorder, done: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, world: OneDatabase, recorder: Recorder) -> None:
+        super().__init__(recorder)
         self._world = world
-        self._recorder = recorder
-        self._done = done
-        self._numbers = itertools.count(1)
-        self._strikes: Mapping[str, Callable[[Strike], Awaitable[None]]] = {
+        self.strikes = {
             "kill-server": self._kill_server,
             "freeze-server": self._freeze_server,
             "restart-server": self._restart_server,
@@ -55,32 +54,6 @@ class Nemesis:
             "drop-answers": self._drop_answers,
         }
 
-    @property
-    def names(self) -> set[str]:
-        """The faults that it can do."""
-        return set(self._strikes)
-
-    async def run(self, lanes: Mapping[str, Sequence[Strike]]) -> None:
-        """Carries out all lanes beside each other; ends when everybody is back."""
-        begin = asyncio.get_running_loop().time()
-        async with asyncio.TaskGroup() as group:
-            for strikes in lanes.values():
-                group.create_task(self._run_lane(strikes, begin))
-
-    async def _run_lane(self, strikes: Sequence[Strike], begin: float) -> None:
-        for strike in strikes:
-            await asyncio.sleep(max(begin + strike.at - asyncio.get_running_loop().time(), 0))
-            await self._strikes[strike.name](strike)
-            self._done()
-
-    @contextlib.asynccontextmanager
-    async def _recorded(self, strike: Strike, target: str, link: Link | None = None) -> AsyncIterator[None]:
-        number, before = next(self._numbers), link.swallowed if link is not None else 0
-        self._recorder.write("fault", number=number, fault=strike.name, target=target)
-        yield
-        hits = {"hits": link.swallowed - before} if link is not None else {}
-        self._recorder.write("healed", number=number, **hits)
-
     def _server(self, strike: Strike) -> Server:
         """The server that is meant; another one if something is being done to that already."""
         servers = self._world.servers
@@ -92,14 +65,14 @@ class Nemesis:
 
     async def _kill_server(self, strike: Strike) -> None:
         server = self._server(strike)
-        async with server.turn, self._recorded(strike, server.name):
+        async with server.turn, self.recorded(strike, server.name):
             server.signal(signal.SIGKILL)
             await server.ended()
             await server.start()
 
     async def _freeze_server(self, strike: Strike) -> None:
         server = self._server(strike)
-        async with server.turn, self._recorded(strike, server.name):
+        async with server.turn, self.recorded(strike, server.name):
             server.signal(signal.SIGSTOP)
             await asyncio.sleep(strike.seconds)
             server.signal(signal.SIGCONT)
@@ -107,43 +80,43 @@ class Nemesis:
     async def _restart_server(self, strike: Strike) -> None:
         """As a deployment does it: the server answers who waits, and ends."""
         server = self._server(strike)
-        async with server.turn, self._recorded(strike, server.name):
+        async with server.turn, self.recorded(strike, server.name):
             server.signal(signal.SIGTERM)
             await server.ended()
             await server.start()
 
     async def _kill_executors(self, strike: Strike) -> None:
         executors = self._executors(strike)
-        async with executors.turn, self._recorded(strike, executors.name):
+        async with executors.turn, self.recorded(strike, executors.name):
             await executors.kill()
             await executors.start()
 
     async def _freeze_executors(self, strike: Strike) -> None:
         executors = self._executors(strike)
-        async with executors.turn, self._recorded(strike, executors.name):
+        async with executors.turn, self.recorded(strike, executors.name):
             executors.signal(signal.SIGSTOP)
             await asyncio.sleep(strike.seconds)
             executors.signal(signal.SIGCONT)
 
     async def _stop_postgres(self, strike: Strike, number: signal.Signals) -> None:
-        async with self._world.database_turn, self._recorded(strike, "postgres"):
+        async with self._world.database_turn, self.recorded(strike, "postgres"):
             await self._world.postgres.stop(number)
             await self._world.postgres.start()
 
     async def _freeze_postgres(self, strike: Strike) -> None:
-        async with self._world.database_turn, self._recorded(strike, "postgres"):
+        async with self._world.database_turn, self.recorded(strike, "postgres"):
             with self._world.postgres.frozen():
                 await asyncio.sleep(strike.seconds)
 
     async def _cut(self, strike: Strike, which: str) -> None:
         world = self._world
-        async with world.database_turn, self._recorded(strike, "postgres"), connected(world.postgres.url) as connection:
+        async with world.database_turn, self.recorded(strike, "postgres"), connected(world.postgres.url) as connection:
             await connection.execute(_CUT.format(which=which))
 
     async def _hold_locks(self, strike: Strike) -> None:
         """Somebody begins a transaction, locks tasks, and goes for lunch."""
         world = self._world
-        async with world.database_turn, self._recorded(strike, "postgres"), connected(world.postgres.url) as connection:
+        async with world.database_turn, self.recorded(strike, "postgres"), connected(world.postgres.url) as connection:
             await connection.execute(f"begin; {_HOLD}")
             await asyncio.sleep(strike.seconds)
             await connection.execute("rollback")
@@ -151,7 +124,7 @@ class Nemesis:
     async def _fill_disk(self, strike: Strike) -> None:
         assert self._world.disk is not None
         ballast = self._world.disk / "ballast"
-        async with self._world.database_turn, self._recorded(strike, "postgres"):
+        async with self._world.database_turn, self.recorded(strike, "postgres"):
             _fill(ballast)
             await asyncio.sleep(min(strike.seconds, 3.0))
             ballast.unlink()
@@ -160,11 +133,15 @@ class Nemesis:
     def _link(self, strike: Strike) -> tuple[Link, str]:
         server = self._world.servers[strike.party % len(self._world.servers)]
         is_front = strike.party // len(self._world.servers) % 2 == 0
-        return (server.front, f"clients/{server.name}") if is_front else (server.back, f"{server.name}/postgres")
+        return (
+            (server.front, f"clients/{server.name}")
+            if is_front
+            else (self._world.backs[server.name], f"{server.name}/postgres")
+        )
 
     async def _bad_weather(self, strike: Strike, weather: Weather) -> None:
         link, target = self._link(strike)
-        async with self._recorded(strike, target):
+        async with self.recorded(strike, target):
             link.weather = weather
             await asyncio.sleep(strike.seconds)
             link.weather = CLEAR
@@ -173,13 +150,13 @@ class Nemesis:
 
     async def _cut_link(self, strike: Strike, *, reset: bool) -> None:
         link, target = self._link(strike)
-        async with self._recorded(strike, target):
+        async with self.recorded(strike, target):
             link.cut(reset=reset)
 
     async def _drop_commits(self, strike: Strike) -> None:
         """A server never hears that PostgreSQL has committed its work."""
         server = self._world.servers[strike.party % len(self._world.servers)]
-        await self._swallow(strike, server.back, f"{server.name}/postgres")
+        await self._swallow(strike, self._world.backs[server.name], f"{server.name}/postgres")
 
     async def _drop_answers(self, strike: Strike) -> None:
         """A client never hears that its server has done what it wanted."""
@@ -187,7 +164,7 @@ class Nemesis:
         await self._swallow(strike, server.front, f"clients/{server.name}")
 
     async def _swallow(self, strike: Strike, link: Link, target: str) -> None:
-        async with self._recorded(strike, target, link):
+        async with self.recorded(strike, target, link):
             link.weather = Weather(swallow=1 + strike.party % 5)
             await asyncio.sleep(min(strike.seconds, 2.0))
             link.weather = CLEAR

@@ -39,12 +39,18 @@ LANES: Final[Mapping[str, Lane]] = {
         (3.0, 7.0), ("delay", "cut", "reset", "trickle", "deaf", "drop-commits", "drop-commits", "drop-answers")
     ),
 }
-NAMES: Final = tuple(dict.fromkeys(name for lane in LANES.values() for name in lane.names))
 
 
-def planned(seed: str, seconds: float, wanted: Collection[str] = NAMES) -> dict[str, list[Strike]]:
+def names_of(lanes: Mapping[str, Lane]) -> tuple[str, ...]:
+    """The faults of some lanes, each once."""
+    return tuple(dict.fromkeys(name for lane in lanes.values() for name in lane.names))
+
+
+def planned(
+    seed: str, seconds: float, wanted: Collection[str], lanes: Mapping[str, Lane] = LANES
+) -> dict[str, list[Strike]]:
     """The strikes of each lane, in order; only those of `wanted` names."""
-    return {lane: _strikes(random.Random(f"{seed}/{lane}"), LANES[lane], seconds, wanted) for lane in LANES}
+    return {name: _strikes(random.Random(f"{seed}/{name}"), lane, seconds, wanted) for name, lane in lanes.items()}
 
 
 def _strikes(chance: random.Random, lane: Lane, seconds: float, wanted: Collection[str]) -> list[Strike]:

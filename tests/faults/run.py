@@ -3,19 +3,23 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tests.faults.checker.liveness import ANSWER_SECONDS, DRAIN_SECONDS, PROBE
 from tests.faults.collector import collect, drained
 from tests.faults.definitions import DEFINITIONS
-from tests.faults.nemesis import Nemesis
+from tests.faults.occasions import delete_rules
 from tests.faults.parties import Party, over_http
-from tests.faults.plan import NAMES, planned
+from tests.faults.plan import Lane, Strike, names_of, planned
+from tests.faults.processes import faketime_library
 from tests.faults.recorder import RecordedClient, Recorder
+from tests.faults.striker import Striker
 from tests.faults.workload import define, run_workload
-from tests.faults.world import World, faketime_library, opened
+from tests.faults.world import World
 
 Progress = Callable[[str], None]
 _PROBE_PAUSE_SECONDS: Final = 0.2
@@ -23,8 +27,36 @@ _PROBE_PAUSE_SECONDS: Final = 0.2
 _PATIENCE_SECONDS: Final = 2 * DRAIN_SECONDS
 
 
+class Opened(NamedTuple):
+    """A world that was started, who maltreats it, and the faults that are not possible in it, with the reasons."""
+
+    world: World
+    nemesis: Striker
+    skipped: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A kind of run: which faults when, and the world in which they happen. `opened` gets the directory of the
+    history, the seed, and what writes to it. Who sees all faults for `complete_minutes` has to see all of rule 10."""
+
+    lanes: Mapping[str, Lane]
+    opened: Callable[[Path, str, Recorder], AbstractAsyncContextManager[Opened]]
+    complete_minutes: float | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All its faults."""
+        return names_of(self.lanes)
+
+
 async def run(
-    directory: Path, minutes: float, seed: str, wanted: Collection[str] = NAMES, say: Progress = lambda _: None
+    scenario: Scenario,
+    directory: Path,
+    minutes: float,
+    seed: str,
+    wanted: Collection[str],
+    say: Progress = lambda _: None,
 ) -> Mapping[str, str]:
     """Makes a history in `directory`; answers the faults that were not possible, with the reasons.
 
@@ -33,10 +65,10 @@ async def run(
     recorder = Recorder(directory / "run.jsonl")
     say("starting PostgreSQL and the servers")
     try:
-        async with opened(directory, seed) as (world, skipped):
-            recorder.write("run", **_head(world, minutes, seed, wanted))
-            possible = set(wanted) - skipped.keys()
-            await _maltreat(world, recorder, minutes * 60, seed, possible, say)
+        async with scenario.opened(directory, seed, recorder) as (world, nemesis, skipped):
+            recorder.write("run", **_head(scenario, world, minutes, seed, wanted))
+            plan = planned(seed, minutes * 60, set(wanted) - skipped.keys(), scenario.lanes)
+            await _maltreat(world, nemesis, recorder, minutes * 60, seed, plan, say)
             await _come_to_rest(world, recorder, say)
             say("reading what is there")
             await collect(world.servers[0].url, recorder)
@@ -46,8 +78,9 @@ async def run(
     return skipped
 
 
-def _head(world: World, minutes: float, seed: str, wanted: Collection[str]) -> dict[str, Any]:
-    complete = set(wanted) == set(NAMES) and minutes >= 2
+def _head(scenario: Scenario, world: World, minutes: float, seed: str, wanted: Collection[str]) -> dict[str, Any]:
+    long_enough = scenario.complete_minutes is not None and minutes >= scenario.complete_minutes
+    complete = set(wanted) == set(scenario.names) and long_enough
     names = [server.name for server in world.servers]
     run_is = {"minutes": minutes, "seed": seed, "nemesis": sorted(wanted), "complete": complete, "servers": names}
     wrong_clocks = faketime_library() is not None
@@ -55,10 +88,15 @@ def _head(world: World, minutes: float, seed: str, wanted: Collection[str]) -> d
 
 
 async def _maltreat(
-    world: World, recorder: Recorder, seconds: float, seed: str, wanted: Collection[str], say: Progress
+    world: World,
+    nemesis: Striker,
+    recorder: Recorder,
+    seconds: float,
+    seed: str,
+    plan: Mapping[str, Sequence[Strike]],
+    say: Progress,
 ) -> None:
-    """Has clients work while the nemesis does what it has planned."""
-    plan = planned(seed, seconds, wanted)
+    """Has clients work while the nemesis does what is planned."""
     ends_at = asyncio.get_running_loop().time() + seconds
     left = sum(len(strikes) for strikes in plan.values())
 
@@ -71,16 +109,21 @@ async def _maltreat(
         return left == 0 and asyncio.get_running_loop().time() >= ends_at
 
     with contextlib.ExitStack() as at_the_end:
-        name = "administrator"
-        await define(Party(name, over_http(recorder, name, world.addresses, at_the_end), seed))
+        await define(_administrator("first-administrator", world, recorder, seed, at_the_end))
     await asyncio.gather(*(executors.start() for executors in world.executors))
     say(f"working, {left} faults to come")
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(recorder.watch_stalls())
         async with asyncio.TaskGroup() as work:
-            work.create_task(Nemesis(world, recorder, struck).run(plan))
+            work.create_task(nemesis.run(plan, struck))
             work.create_task(run_workload(recorder, world.addresses, seed, is_over))
         watching.cancel()
+    with contextlib.ExitStack() as at_the_end:
+        await delete_rules(_administrator("last-administrator", world, recorder, seed, at_the_end))
+
+
+def _administrator(name: str, world: World, recorder: Recorder, seed: str, at_the_end: contextlib.ExitStack) -> Party:
+    return Party(name, over_http(recorder, name, world.addresses, at_the_end), seed)
 
 
 async def _come_to_rest(world: World, recorder: Recorder, say: Progress) -> None:

@@ -1,8 +1,10 @@
-"""What a run was: how much was done, what was done to it, how long it took to go on, what was violated."""
+"""What a run was, in Markdown: how much was done, what was done to it, how long it took to go on, what was violated."""
 
+import bisect
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from tests.faults.checker.coverage import seen
@@ -11,28 +13,40 @@ from tests.faults.checker.violation import Violation
 from tests.faults.history import WORKFLOW, Fault, History, Operation
 
 _SHOWN: Final = 50
-_RECOVERIES: Final = {
-    "kill-server": "next success elsewhere after a server's kill -9",
-    "kill-postgres": "next success after PostgreSQL's kill -9",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """How long it took, in seconds, until something succeeded again after faults of one kind."""
+    """How long it took, in seconds and in order, until something succeeded again after each fault of one kind.
 
-    what: str
+    `pause` is the longest time without any success while one of them lasted.
+    """
+
+    fault: str
+    count: int
+    hits: int
     seconds: Sequence[float]
+    pause: float
+
+    @property
+    def median(self) -> float:
+        return self.seconds[len(self.seconds) // 2]
+
+    @property
+    def worst(self) -> float:
+        return self.seconds[-1]
 
 
 def recoveries(history: History) -> Iterator[Recovery]:
-    """From each kill to the first success of a task that was both begun and answered after it."""
+    """Of each kind of fault, from its begin to the first success of a task, at another server than the one it was done
+    to, that was both begun and answered after it."""
     successes = [each for each in history.operations if each.name == "task/success" and each.end == "ok"]
-    for name, what in _RECOVERIES.items():
+    ends = sorted(each.completed for each in successes)
+    for name in sorted({fault.name for fault in history.faults}):
         faults = [fault for fault in history.faults if fault.name == name]
         times = [time for fault in faults if (time := _next_success(successes, fault)) is not None]
-        if times:
-            yield Recovery(what, sorted(times))
+        pause = max(_longest_pause(ends, fault) for fault in faults)
+        yield Recovery(name, len(faults), sum(fault.hits for fault in faults), sorted(times), pause)
 
 
 def _next_success(successes: Sequence[Operation], fault: Fault) -> float | None:
@@ -41,20 +55,43 @@ def _next_success(successes: Sequence[Operation], fault: Fault) -> float | None:
     return None if first is None else first - fault.began
 
 
+def _longest_pause(ends: Sequence[float], fault: Fault) -> float:
+    during = ends[bisect.bisect_left(ends, fault.began) : bisect.bisect_right(ends, fault.healed) + 1]
+    return max((after - before for before, after in pairwise([fault.began, *during])), default=0.0)
+
+
 def summary(history: History, violations: Sequence[Violation], skipped: Mapping[str, str]) -> str:
     """The summary as a text of some dozen lines."""
-    return "\n".join((*_work(history), *_faults(history, skipped), *_met(history), *_verdict(violations)))
+    met = [(str(count), what) for what, count in seen(history).items()]
+    parts = (
+        _table(("", ""), _work(history, violations)),
+        _table(("fault", "times", "next success: median", "worst", "longest pause"), _faults(history)),
+        _remarks(history, skipped),
+        _table(("times", "met"), met),
+        _violations(violations),
+    )
+    return "\n".join(line for part in parts for line in part).rstrip()
 
 
-def _work(history: History) -> Iterator[str]:
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    for cells in (head, ["---"] * len(head), *rows):
+        yield "| " + " | ".join(cells) + " |"
+    yield ""
+
+
+def _work(history: History, violations: Sequence[Violation]) -> Iterator[tuple[str, str]]:
     made, calls = account(history), Counter(each.end for each in history.operations)
     kinds = Counter(_kind(resource) for resource in history.resources.values())
-    yield f"seed         {history.run.get('seed')}"
-    yield f"calls        {calls['ok']} answered, {calls['fail']} refused, {calls['info']} without an answer"
-    yield f"done         {kinds['task']} tasks, {kinds['workflow']} workflows, {kinds['decision']} decisions"
-    yield f"creates      {len(made.acknowledged)} acknowledged, {len(made.recovered)} without an answer and there,"
-    yield f"             {len(made.lost)} lost, {len(made.unexpected)} unexpected, {len(made.doubled)} doubled"
-    yield f"transitions  {len(history.transitions)}"
+    known = f"{len(made.acknowledged)} acknowledged, {len(made.recovered)} without an answer and there"
+    wrong = f"{len(made.lost)} lost, {len(made.unexpected)} unexpected, {len(made.doubled)} doubled"
+    yield "seed", str(history.run.get("seed"))
+    yield "minutes", str(history.run.get("minutes"))
+    yield "calls", f"{calls['ok']} answered, {calls['fail']} refused, {calls['info']} without an answer"
+    yield "done", f"{kinds['task']} tasks, {kinds['workflow']} workflows, {kinds['decision']} decisions"
+    yield "creates", f"{known}; {wrong}"
+    yield "transitions", str(len(history.transitions))
+    yield "faults", str(len(history.faults))
+    yield "violations", f"**{len(violations)}**"
 
 
 def _kind(resource: Mapping[str, object]) -> str:
@@ -63,29 +100,26 @@ def _kind(resource: Mapping[str, object]) -> str:
     return "decision" if "workflow-definition" in resource else "task"
 
 
-def _faults(history: History, skipped: Mapping[str, str]) -> Iterator[str]:
-    yield f"faults       {len(history.faults)}"
-    for name, count in sorted(Counter(fault.name for fault in history.faults).items()):
-        hits = sum(fault.hits for fault in history.faults if fault.name == name)
-        yield f"  {count:5} {name}" + (f" ({hits} answers)" if hits else "")
+def _faults(history: History) -> Iterator[tuple[str, ...]]:
+    for each in recoveries(history):
+        hits = f" ({each.hits} answers)" if each.hits else ""
+        times = (f"{each.median:.2f} s", f"{each.worst:.2f} s of {len(each.seconds)}") if each.seconds else ("", "")
+        yield f"`{each.fault}`", f"{each.count}{hits}", *times, f"{each.pause:.2f} s"
+
+
+def _remarks(history: History, skipped: Mapping[str, str]) -> Iterator[str]:
+    remarks = [f"- no `{name}`: {reason}" for name, reason in skipped.items()]
     if history.run.get("wrong_clocks"):
-        yield "  clocks of servers and executors were off by up to 90 s and drifted by up to 3 %"
-    for name, reason in skipped.items():
-        yield f"  none of {name}: {reason}"
-    for recovery in recoveries(history):
-        worst, middle = recovery.seconds[-1], recovery.seconds[len(recovery.seconds) // 2]
-        yield f"  {recovery.what}: median {middle:.2f} s, worst {worst:.2f} s of {len(recovery.seconds)}"
-
-
-def _met(history: History) -> Iterator[str]:
-    yield "met"
-    yield from (f"  {count:5} {what}" for what, count in seen(history).items())
+        remarks.append("- clocks of servers and executors were off by up to 90 s and drifted by up to 3 %")
     if history.stalls:
-        yield f"  {sum(end - begin for begin, end in history.stalls):.1f} s without a processor, which count as a fault"
+        stalled = sum(end - begin for begin, end in history.stalls)
+        remarks.append(f"- {stalled:.1f} s without a processor, which count as a fault")
+    yield from remarks
+    if remarks:
+        yield ""
 
 
-def _verdict(violations: Sequence[Violation]) -> Iterator[str]:
-    yield f"violations   {len(violations)}"
-    yield from (f"  {violation}" for violation in violations[:_SHOWN])
+def _violations(violations: Sequence[Violation]) -> Iterator[str]:
+    yield from (f"- {violation}" for violation in violations[:_SHOWN])
     if len(violations) > _SHOWN:
-        yield f"  and {len(violations) - _SHOWN} more"
+        yield f"- and {len(violations) - _SHOWN} more"

@@ -5,14 +5,16 @@ from itertools import chain
 from pathlib import Path
 
 from tests.faults.nemesis import Nemesis
-from tests.faults.plan import LANES, NAMES, planned
+from tests.faults.plan import LANES, names_of, planned
 from tests.faults.recorder import Recorder
-from tests.faults.world import World
+from tests.faults.world import OneDatabase
+
+NAMES = names_of(LANES)
 
 
 def test_two_minutes_kill_the_database_eight_times_and_servers_fifteen_times() -> None:
     for seed in range(200):
-        strikes = list(chain.from_iterable(planned(str(seed), 120).values()))
+        strikes = list(chain.from_iterable(planned(str(seed), 120, NAMES).values()))
         counts = Counter(strike.name for strike in strikes)
         assert counts["kill-postgres"] >= 8
         assert counts["kill-server"] >= 15
@@ -21,8 +23,8 @@ def test_two_minutes_kill_the_database_eight_times_and_servers_fifteen_times() -
 
 
 def test_the_seed_decides_the_plan() -> None:
-    assert planned("a", 60) == planned("a", 60)
-    assert planned("a", 60) != planned("b", 60)
+    assert planned("a", 60, NAMES) == planned("a", 60, NAMES)
+    assert planned("a", 60, NAMES) != planned("b", 60, NAMES)
 
 
 def test_only_what_is_wanted_is_planned() -> None:
@@ -33,6 +35,6 @@ def test_only_what_is_wanted_is_planned() -> None:
 
 def test_every_fault_that_can_be_planned_can_be_done(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "run.jsonl")
-    assert Nemesis(World(tmp_path, tmp_path, "a", None), recorder).names == set(NAMES)
+    assert Nemesis(OneDatabase(tmp_path, tmp_path, "a", None), recorder).strikes.keys() == set(NAMES)
     recorder.close()
-    assert set(LANES) == set(planned("a", 1))
+    assert set(LANES) == set(planned("a", 1, NAMES))

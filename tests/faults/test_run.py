@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tests.faults.checker.check import check
 from tests.faults.history import read_history
+from tests.faults.one_database import ONE_DATABASE
 from tests.faults.run import run
 from tests.faults.summary import summary
 
@@ -11,7 +12,7 @@ from tests.faults.summary import summary
 async def test_a_short_run_leaves_a_history_that_violates_nothing(tmp_path: Path) -> None:
     said: list[str] = []
     wanted = ("kill-server", "reset", "drop-answers", "drop-commits", "cut-connections")
-    skipped = await run(tmp_path, minutes=0.1, seed="short", wanted=wanted, say=said.append)
+    skipped = await run(ONE_DATABASE, tmp_path, minutes=0.1, seed="short", wanted=wanted, say=said.append)
     history = read_history(tmp_path)
     violations = check(history)
     assert not violations, "\n".join(map(str, violations))
@@ -19,4 +20,4 @@ async def test_a_short_run_leaves_a_history_that_violates_nothing(tmp_path: Path
     assert history.faults
     assert "drained" in history.marks
     assert said[-1] == "reading what is there"
-    assert summary(history, violations, skipped).endswith("violations   0")
+    assert "| violations | **0** |" in summary(history, violations, skipped)

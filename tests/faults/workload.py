@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from tests.faults.definitions import DEFINITIONS, KEYS, TASKS
 from tests.faults.flows import FLOW, KINDS
+from tests.faults.occasions import Publisher, Waiter, put_rules
 from tests.faults.parties import Address, Party, over_http
 from tests.faults.recorder import Recorder
 
@@ -81,11 +82,12 @@ class User(Party):
 
 
 async def define(party: Party) -> None:
-    """Puts the definitions of the workload."""
+    """Puts the definitions and the rules of the workload."""
     for name, fields in DEFINITIONS.items():
         reply = await party.insist("awf.definition/put", id=name, **fields)
         assert reply is not None
         assert reply.status == 200, reply.body
+    await put_rules(party)
 
 
 async def run_workload(recorder: Recorder, servers: Sequence[Address], seed: str, is_over: Callable[[], bool]) -> None:
@@ -93,7 +95,7 @@ async def run_workload(recorder: Recorder, servers: Sequence[Address], seed: str
     known: deque[str] = deque(maxlen=_REMEMBERED)
     with ExitStack() as at_the_end:
         async with asyncio.TaskGroup() as group:
-            for kind, count in ((Creator, CREATORS), (User, USERS)):
+            for kind, count in ((Creator, CREATORS), (User, USERS), (Waiter, 1), (Publisher, 1)):
                 for name in (f"{kind.__name__.lower()}-{n}" for n in range(count)):
                     clients = over_http(recorder, name, servers, at_the_end)
                     group.create_task(kind(known, name, clients, seed).run(is_over))

@@ -1,8 +1,10 @@
 """`PUT` and `GET /files/{path}` over real connections: streams, ranges, hang-ups, paths that try to lead elsewhere."""
 
 import asyncio
+import contextlib
 import logging
 import os
+import resource
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -277,6 +279,30 @@ async def test_a_storage_that_refuses_is_unavailable(database_url: str) -> None:
         refused = await http.put("/files/f", content=b"x")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert "The storage of files refuses" in refused.json()["error"]["message"]
+
+
+@contextlib.contextmanager
+def no_file_beyond(size: int) -> Iterator[None]:
+    """Files of this process, the server's too, take no more than this for the length of the block."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+async def test_a_file_for_which_there_is_no_room_is_refused_and_leaves_what_was_there(server: FileServer) -> None:
+    await server.http.put("/files/f", content=b"old")
+    with no_file_beyond(2 * MIB):
+        refused = await server.http.put("/files/f", content=bytes(5 * MIB))
+        assert (refused.status_code, refused.json()["error"]["type"]) == (503, "unavailable")
+        assert "The storage of files refuses: File too large" in refused.json()["error"]["message"]
+        assert (await server.http.put("/files/g", content=bytes(MIB))).status_code == 201
+    assert server.stored() == ["files/f", "files/g"]
+    assert open_files(server.directory) == []
+    assert (await server.http.get("/files/f")).content == b"old"
+    assert (await server.http.put("/files/f", content=bytes(5 * MIB))).status_code == 201
 
 
 async def test_files_go_to_s3_and_come_back(database_url: str, bucket: str) -> None:

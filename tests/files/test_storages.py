@@ -12,6 +12,7 @@ from pathlib import Path
 
 import boto3  # type: ignore[import-untyped]
 import pytest
+import s3fs  # type: ignore[import-untyped]
 
 from taskrpc.errors import TaskRpcError
 from taskrpc.storage.choice import open_storage
@@ -150,6 +151,39 @@ async def test_a_storage_that_refuses_is_told_as_such(s3: str) -> None:
     storage = ObjectStorage("s3://there-is-no-such-bucket/p")
     with pytest.raises(OSError, match="bucket"):
         await storage.write("f", pieces(b"x"))
+
+
+async def test_a_storage_that_is_silent_is_given_up(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    connections: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, writer: connections.append(writer), "127.0.0.1", 0)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}")
+    monkeypatch.setattr(s3fs.S3FileSystem, "read_timeout", 0.1)
+    storage = ObjectStorage("s3://bucket/p")
+    async with asyncio.timeout(20):
+        for attempt in (storage.open("f"), storage.write("f", pieces(b"x"))):
+            with pytest.raises(OSError, match=r"(?i)timeout"):
+                await attempt
+    for connection in connections:
+        connection.close()
+    silent.close()
+
+
+async def test_directories_are_synced_before_a_file_counts_as_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    sync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(tmp_path).as_posix())
+        sync(descriptor)
+
+    storage = open_storage(str(tmp_path), tmp_path)
+    await storage.write("a/f", pieces(b"x"))
+    monkeypatch.setattr(os, "fsync", noting)
+    await storage.write("a/b/c/f", pieces(b"x"))
+    assert synced[0].startswith("incoming/")
+    assert synced[1:] == ["files/a", "files/a/b", "files/a/b/c"]
 
 
 async def test_what_a_server_that_died_had_begun_is_cleaned_up_after_a_day(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from taskrpc.core.flow.advance.events import (
     Fired,
     Killed,
     Log,
+    Restarted,
     SetTimer,
     StartAgain,
     Started,
@@ -257,6 +258,9 @@ class World:
         return uri
 
     def _start_flow(self, execution: Execution, action: StartFlow) -> None:
+        if action.restart:
+            self._start_flow_again(self.executions[action.id])
+            return
         flow = self.flows[action.namespace, action.flow]
         state = begin(
             flow, action.id, self.now, action.inputs, action.labels, action.trigger,
@@ -265,6 +269,12 @@ class World:
         self.children.setdefault((execution.state.head.id, action.run, action.attempt), []).append(action.id)
         assert action.id not in self.executions, "a subflow is started once"
         self.add(flow, state, Started(self.now), parent=action)
+
+    def _start_flow_again(self, child: Execution) -> None:
+        if child.state.head.state == "FAILED":
+            child.inbox.append(Restarted(self.now))
+        elif child.state.head.finished:
+            self._tell_parent(child, next(each for each in reversed(child.actions) if isinstance(each, End)))
 
     def _tell_parent(self, execution: Execution, end: End) -> None:
         start = execution.parent

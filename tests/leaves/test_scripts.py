@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from taskrpc_executors.flows.reports import LARGEST_LINES, LARGEST_METRICS
 
+from taskrpc.wire.codecs import JSON
 from tests.executor.conftest import resource_of, until
 from tests.leaves.conftest import Bench
 
@@ -81,7 +83,22 @@ async def test_of_very_many_lines_the_first_are_kept(bench: Bench) -> None:
     lines = [line["text"] for batch in outputs["feedback"] for line in batch["lines"]]
     assert outputs["result"]["stdOutLineCount"] == 100_000
     assert lines[:1000] == [str(number) for number in range(1, 1001)]
-    assert lines[1000:] == ["… further lines are not kept; these are the first 1000"]
+    assert lines[1000:] == ["… further lines are not kept"]
+
+
+async def test_of_very_long_lines_and_many_metrics_the_first_are_kept(bench: Bench) -> None:
+    program = """
+for number in range(3000):
+    print(chr(0x1F600) * 3000)
+    print('::{"metrics": [{"name": "' + "m" * 3000 + '", "value": 1}]}::')
+"""
+    id = await bench.begin(COMMANDS, inputFiles={"p.py": program}, commands=["PYTHONUTF8=1 python3 p.py"])
+    ended = (await bench.client.result(id))["resource"]
+    assert ended["result"]["stdOutLineCount"] == 6000
+    entries = [entry for batch in ended["feedback"] for entry in batch["lines"]]
+    assert abs(LARGEST_LINES + LARGEST_METRICS - len(JSON.encode(entries))) < 20_000
+    told = [entry["text"] for entry in entries if entry.get("stream") == "stderr"]
+    assert sorted(told) == ["… further lines are not kept", "… further metrics are not kept"]
 
 
 async def test_a_command_that_fails_ends_the_others_and_keeps_what_was_made(bench: Bench) -> None:
@@ -100,6 +117,12 @@ async def test_a_command_that_fails_ends_the_others_and_keeps_what_was_made(benc
     outputs = error["data"]["outputs"]
     assert (outputs["exitCode"], outputs["vars"], outputs["stdOutLineCount"]) == (7, {"n": 1}, 1)
     assert await bench.content(outputs["outputFiles"]["out.txt"]) == b"made\n"
+
+
+async def test_the_last_words_of_a_command_are_few(bench: Bench) -> None:
+    error = await bench.error(COMMANDS, commands=["head -c 900000 /dev/zero | tr '\\0' x >&2; exit 3"])
+    assert error["type"] == "exit-code"
+    assert len(error["message"]) < 1100
 
 
 async def test_without_fail_fast_the_last_command_decides(bench: Bench) -> None:
@@ -172,6 +195,36 @@ async def test_outputs_are_found_by_globs(bench: Bench, patterns: Any, found: li
     script = "mkdir -p d/e; touch a.txt b.log d/c.txt d/e/.hidden"
     outputs = await bench.outputs(SHELL, script=script, outputFiles=patterns)
     assert sorted(outputs["outputFiles"]) == found
+
+
+async def test_the_name_of_a_stored_file_is_no_part_of_a_command(bench: Bench) -> None:
+    uri = await bench.store("e/%24%28touch%20gotcha%29%3B%20'x'%20%26%20y.txt", b"hello")
+    commands = [f"cat {uri} > out", f"echo {uri} > path"]
+    outputs = (await bench.outputs(COMMANDS, commands=commands, outputFiles=["*"]))["outputFiles"]
+    assert sorted(outputs) == ["out", "path"]
+    assert await bench.content(outputs["out"]) == b"hello"
+    assert (await bench.content(outputs["path"])).endswith(b"/__touch_gotcha____x____y.txt\n")
+
+
+@pytest.mark.parametrize("uri", ["kestra:///a/../b", "kestra:///a//b", "kestra:///%ff"])
+async def test_a_uri_that_is_none_is_refused(bench: Bench, uri: str) -> None:
+    assert (await bench.error(COMMANDS, commands=[f"cat {uri}"]))["type"] == "invalid-params"
+
+
+@pytest.mark.parametrize("files", [{"a": "1", "a/b": "2"}, {"a/b": "1", "a": "2"}, {".taskrpc/1/x": "1"}])
+async def test_files_that_are_in_each_others_way_are_refused(bench: Bench, files: dict[str, str]) -> None:
+    error = await bench.error(COMMANDS, inputFiles=files, commands=["true"])
+    assert error["type"] == "invalid-params"
+    assert error["message"].startswith("inputFiles: ")
+
+
+@pytest.mark.parametrize("name", ["\\377", "a\\\\b", "a\\tb"])
+async def test_a_file_that_cannot_be_stored_fails_the_task_which_keeps_its_variables(bench: Bench, name: str) -> None:
+    commands = ["""echo '::{"outputs": {"n": 1}}::'""", f"touch \"$(printf '{name}')\""]
+    error = await bench.error(COMMANDS, commands=commands, outputFiles=["*"])
+    assert (error["type"], error["data"]["outputs"]["vars"]) == ("not-stored", {"n": 1})
+    error = await bench.error(COMMANDS, commands=[*commands, "exit 9"], outputFiles=["*"])
+    assert (error["type"], error["data"]["outputs"]["exitCode"]) == ("exit-code", 9)
 
 
 @pytest.mark.parametrize("name", ["../a", "/etc/a", "a/../../b", ""])

@@ -11,7 +11,7 @@ import pytest
 from taskrpc.errors import TaskRpcError
 from taskrpc.store import batcher, recovery
 from taskrpc.store.batcher import AGAIN, Again, Batcher
-from taskrpc.store.database import ConnectionLost, Database
+from taskrpc.store.database import CommitUnknown, Database
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ async def test_what_became_of_a_call_is_unknown_when_the_database_does_not_come_
     calls: Batcher[Call, str], statement: Statement, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recovery, "RECOVERY_SECONDS", 0.05)
-    statement.failures = [ConnectionLost(None)]
+    statement.failures = [CommitUnknown(None)]
     with pytest.raises(TaskRpcError) as caught:
         await calls.submit(Call("a"))
     assert (caught.value.type, caught.value.data) == ("outcome-unknown", {"retryAfter": 1})

@@ -13,7 +13,7 @@ _CHUNK = 65536
 class LossyPath:
     """Stands between a server and its database; everything arrives until `deaf` is set.
 
-    `refusal` is an error of PostgreSQL, code and message, that new connections get in its place.
+    `refusal` is an error of PostgreSQL, code and message, that new connections get in its place, `refused` how many.
     """
 
     def __init__(self, url: str, database_url: str, database_socket: Path) -> None:
@@ -21,12 +21,14 @@ class LossyPath:
         self.database_url = database_url
         self.deaf = False
         self.refusal: tuple[str, str] | None = None
+        self.refused = 0
         self._database_socket = database_socket
         self._transports: set[asyncio.StreamWriter] = set()
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carries one connection until an end of it closes."""
         if self.refusal is not None:
+            self.refused += 1
             await _refuse(reader, writer, *self.refusal)
             return
         there, back = await asyncio.open_unix_connection(self._database_socket)

@@ -21,7 +21,7 @@ SHORT_SECONDS: Final = 0.05
 def sweeps_often() -> Iterator[None]:
     """Deadlines are watched more often than in earnest."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("taskrpc.web.protocol.SWEEP_SECONDS", SHORT_SECONDS)
+        patch.setattr("taskrpc.web.sweeping.SWEEP_SECONDS", SHORT_SECONDS)
         yield
 
 

@@ -203,7 +203,9 @@ def _array(value: Any, rules: Mapping[str, Any]) -> list[Any]:
     elements = _json(value, rules)
     if not isinstance(elements, list):
         raise ValueError
-    return [read_value(rules.get("itemType", "JSON"), each, {}) for each in elements]
+    if "itemType" not in rules:
+        return elements
+    return [read_value(rules["itemType"], each, {}) for each in elements]
 
 
 def _file(value: Any, rules: Mapping[str, Any]) -> str:

@@ -25,6 +25,8 @@ class Retry:
 class Task:
     """One task. `type` is the short name, `kind` the last part of it for what the server does itself, else "task".
 
+    `written_type` is the type as it stands in the flow.
+
     `properties` is as written, without what stands in the other fields; `lists` has the tasks below it by the name of
     their list (`tasks`, `errors`, `finally`, `then`, `cases.NAME`, …).
     """
@@ -42,6 +44,7 @@ class Task:
     timeout: str | None = None
     retry: Retry | None = None
     log_level: str | None = None
+    written_type: str = ""
 
     def list_of(self, name: str) -> tuple["Task", ...]:
         """The tasks of a list; none if it has no such list."""

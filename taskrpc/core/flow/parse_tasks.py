@@ -165,6 +165,7 @@ class TaskReader(Reader):
             timeout=None if "timeout" not in own else str(own["timeout"]),
             retry=self.retry(own["retry"], (*path, "retry")) if "retry" in own else None,
             log_level=own.get("logLevel"),
+            written_type=own["type"],
         )
 
     def _register(self, task: Task, path: Path) -> None:

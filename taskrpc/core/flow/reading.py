@@ -17,7 +17,7 @@ LEVELS: Final = ("ERROR", "WARN", "INFO", "DEBUG", "TRACE")
 CHOICES: Final[Mapping[str, Sequence[str]]] = {
     "level": LEVELS,
     "restart": ("RETRY_FAILED", "NEW_EXECUTION"),
-    "exit": ("SUCCESS", "WARNING", "FAILED", "KILLED", "CANCELLED"),
+    "exit": ("SUCCESS", "WARNING", "FAILED", "KILLED", "CANCELLED", "CANCELED"),
 }
 
 

@@ -33,8 +33,10 @@ def short_name(type: str) -> str:
     """The name of a type without its prefix, the present one of an old name."""
     for old, new in _OLD_PREFIXES.items():
         if type.startswith(old):
-            type = new + type.removeprefix(old).removesuffix("Condition")
+            type = new + type.removeprefix(old)
     type = type.removeprefix(_PREFIX)
+    if type.startswith("core.condition."):
+        type = type.removesuffix("Condition")
     return _OLD_NAMES.get(type, type)
 
 

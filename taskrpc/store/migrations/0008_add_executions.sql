@@ -67,7 +67,7 @@ alter table taskrpc.event
     drop constraint event_kind_check,
     add constraint event_kind_check check (kind in (
         'workflow-init', 'task-begun', 'task-lost', 'task-completed', 'workflow-completed', 'decision-failed', 'ended',
-        'admitted', 'done-here', 'chore', 'timer', 'resumed', 'restarted', 'continue', 'unwanted'));
+        'admitted', 'done-here', 'chore', 'again', 'timer', 'resumed', 'restarted', 'continue', 'unwanted'));
 
 -- Microseconds since 1970 as a time.
 create function taskrpc.at_microseconds(microseconds bigint) returns timestamptz

@@ -124,6 +124,14 @@ where t.open_in = $1 and ($2::text[] is null or t.name = any($2)) order by t.id;
 -- What executions have ended with. $1 ids.
 select e.id, e.ending from unnest($1::text[]) as x(id) join taskrpc.execution e on e.id = x.id where e.ending is not null;
 
+-- name: tell_end_again
+-- Tells an execution once more how a subflow has ended. $1 id, $2 number of the event that asks for it, $3 the subflow.
+with asked as (
+    delete from taskrpc.event where workflow_id = $1 and seq = $2 and kind = 'again' returning workflow_id
+)
+insert into taskrpc.event (workflow_id, kind, subject)
+select a.workflow_id, 'workflow-completed', t.id from asked a join taskrpc.task t on t.id = $3 and t.status = 'done';
+
 -- name: done_chore
 -- Puts what became of a chore in the place of its event. $1 id, $2 number of the event, $3 what became of it.
 with done as (
@@ -229,6 +237,7 @@ with changed as (
     update taskrpc.task t set
         status = 'in-progress', outcome = null, outcome_reason = null, result = null, error = null, expire_at = null,
         bytes = coalesce(octet_length(t.params::text), 0),
+        open_in = (select p.id from taskrpc.task p where p.id = t.parent_id and p.status <> 'done'),
         call = 'restart', call_id = $3, call_at = taskrpc.now(), call_version = t.version + 1,
         version = t.version + 1, updated_at = taskrpc.now()
     from (

@@ -4,9 +4,18 @@
 -- Whether the database answers and takes writes.
 select not pg_is_in_recovery() as writable;
 
+-- name: own_backend
+-- Which process serves this connection: its id and since when it runs.
+select pid, backend_start from pg_stat_activity where pid = pg_backend_pid();
+
 -- name: backend_lives
--- Whether a connection that was lost still works in the database. $1 its process id.
-select exists (select from pg_stat_activity where pid = $1) as lives;
+-- Whether a connection that was lost still works in the database. $1 the id of its process, $2 since when that ran.
+select exists (select from pg_stat_activity where pid = $1 and backend_start = $2) as lives;
+
+-- name: confirm
+-- Returns when everything that was committed before is as safe as a commit can be: with synchronous replication this
+-- waits, like any commit after them, until a standby has them too. Without it there is nothing to wait for.
+select pg_logical_emit_message(true, 'taskrpc', '') where current_setting('synchronous_standby_names') <> '';
 
 -- name: server_facts
 -- Version, size and age of things, for the doctor.

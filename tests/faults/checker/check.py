@@ -9,6 +9,7 @@ from tests.faults.checker.executions import check_executions
 from tests.faults.checker.limits import check_limits
 from tests.faults.checker.linearizability import check_linearizability
 from tests.faults.checker.liveness import check_liveness
+from tests.faults.checker.occasions import check_occasions
 from tests.faults.checker.timing import check_timing
 from tests.faults.checker.transitions import check_transitions
 from tests.faults.checker.violation import Violation
@@ -21,6 +22,7 @@ CHECKS: Final[tuple[Callable[[History], Iterator[Violation]], ...]] = (
     check_executions,
     check_transitions,
     check_timing,
+    check_occasions,
     check_limits,
     check_workflows,
     check_liveness,

@@ -7,6 +7,7 @@ from typing import Final
 from tests.faults.checker.creates import account
 from tests.faults.checker.violation import Violation
 from tests.faults.history import History, Window
+from tests.faults.occasions import WAIT
 
 
 def check_coverage(history: History) -> Iterator[Violation]:
@@ -19,7 +20,7 @@ def check_coverage(history: History) -> Iterator[Violation]:
 
 def seen(history: History) -> Mapping[str, int]:
     """How often each of the things was seen. A fault amid a step of a flow is to be added with flows."""
-    return {what: count(history) for what, count in _WHAT.items()}
+    return {what: count(history) for what, count in (OF_CALLS | OF_THE_SERVER).items()}
 
 
 def _stale(history: History) -> int:
@@ -50,16 +51,35 @@ def _during_decisions(history: History) -> int:
     return _hit(history, windows)
 
 
+def _during_waits(history: History) -> int:
+    windows = []
+    for subject, resource in history.resources.items():
+        if resource["definition"] == WAIT:
+            steps = history.of_subject.get(subject, [])
+            windows += [(a.at, b.at) for a, b in pairwise(steps) if a.after == "in-progress"]
+    return _hit(history, windows)
+
+
+def _ticks(history: History) -> int:
+    return sum("tick" in resource.get("requester", {}) for resource in history.resources.values())
+
+
 def _hit(history: History, windows: list[Window]) -> int:
     """In how many of these spans of time a fault began."""
     return sum(any(begin < fault.began < end for fault in history.faults) for begin, end in windows)
 
 
-_WHAT: Final[Mapping[str, Callable[[History], int]]] = {
+# What clients and executors meet, and what the server does by itself, which simulations do not have.
+OF_CALLS: Final[dict[str, Callable[[History], int]]] = {
     "a stale execId refused": _stale,
     "a requested-timeout": _logged("requested-timeout"),
     "an in-progress-timeout": _logged("in-progress-timeout"),
     "a create without an answer that had happened": _recovered,
     "a fault amid a long poll": _during_long_polls,
     "a fault amid a decision": _during_decisions,
+}
+OF_THE_SERVER: Final[dict[str, Callable[[History], int]]] = {
+    "a fault amid a wait": _during_waits,
+    "a subscription that an event ended": _logged("event"),
+    "a tick of the scheduler": _ticks,
 }

@@ -22,6 +22,7 @@ from tests.faults.checker.task_model import (
 )
 from tests.faults.checker.violation import Violation
 from tests.faults.history import WORKFLOW, History, Operation, Record, touching
+from tests.faults.occasions import BY_SERVER
 
 MOST_STATES: Final = 200_000
 _CALLS: Final = frozenset(
@@ -50,7 +51,8 @@ def check_linearizability(history: History) -> Iterator[Violation]:
 def _rules(history: History, resource: Record) -> Rules:
     spec = history.spec(resource)
     drops = spec.timeout is not None and "workflow-definition" not in resource
-    return Rules(spec.allowedRetryCount, drops, "requester" in resource)
+    by_server = resource["definition"] in BY_SERVER
+    return Rules(spec.allowedRetryCount, drops, "requester" in resource, by_server=by_server)
 
 
 def _steps_by_task(history: History) -> dict[str, list[Step]]:

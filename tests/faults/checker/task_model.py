@@ -66,12 +66,13 @@ class Step(NamedTuple):
 
 class Rules(NamedTuple):
     """What a definition and the task's place say: attempts in all; whether it has a `timeout`, may be ended by a
-    workflow, and was made by somebody else than a client that knew its id."""
+    workflow, was made by somebody else than a client that knew its id, and is one that the server does itself."""
 
     allowed: int
     drops: bool = False
     in_workflow: bool = False
     made_elsewhere: bool = False
+    by_server: bool = False
 
 
 def view_of(resource: dict[str, Any], stop_requested: bool | None = None) -> View:
@@ -105,7 +106,7 @@ def _attempt_ended(state: State, rules: Rules) -> tuple[str, str | None]:
 def applied(state: State, step: Step, rules: Rules) -> list[State]:
     """How the task may be after the step; none if it cannot be the next one, or would have been answered otherwise."""
     if step.name == "create":
-        return _created(state, step)
+        return _created(state, step, rules)
     after = {"read": _read, "poll": _polled}.get(step.name, _changed)(state, step, rules)
     return [] if after is None else [after]
 
@@ -137,11 +138,13 @@ def _read(state: State, step: Step, _: Rules) -> State | None:
     return state if step.refusal is None and _fits(step.answer, state) else None
 
 
-def _created(state: State, step: Step) -> list[State]:
+def _created(state: State, step: Step, rules: Rules) -> list[State]:
     if state.status != ABSENT:
         return [state] if step.refusal == "task-already-exists" else []
     if step.refusal is not None:
         return []
+    if rules.by_server:
+        return [_moved(state, "create", "in-progress", retry_count=1)]
     return [
         _moved(state, "create", status) for status in ([step.answer.status] if step.answer else ["ready", "waiting"])
     ]
@@ -185,11 +188,13 @@ def _carried_out(state: State, step: Step, rules: Rules) -> State:
         case "cancel":
             return _called(state, step, "done", outcome="canceled")
         case "stop":
-            running = state.status == "in-progress"
+            running = state.status == "in-progress" and not rules.by_server
             status, outcome = ("in-progress", None) if running else ("done", "canceled")
             return _called(state, step, status, outcome=outcome, stop_requested=True)
         case "retry":
             anew = {"outcome": None, "exec_id": None, "retry_count": 0, "stop_requested": False, "stop_told": False}
+            if rules.by_server:
+                return _called(state, step, "in-progress", **anew | {"retry_count": 1})
             return _called(state, step, "ready", **anew)
     raise AssertionError(step.name)
 
@@ -216,11 +221,13 @@ def by_itself(state: State, rules: Rules) -> Iterator[State]:
             yield _moved(state, "poll", "in-progress", retry_count=state.retry_count + 1, **unheard)
         case "requested":
             yield _moved(state, "requested-timeout", "ready", **forgotten)
+        case "in-progress" if rules.by_server:
+            yield _moved(state, "due", "done", outcome="succeeded", **forgotten)
         case "in-progress":
             status, outcome = _attempt_ended(state, rules)
             yield _moved(state, "in-progress-timeout", status, outcome=outcome, **forgotten)
-    if state.status in ("requested", "in-progress"):  # the server gives back what it could not deliver
-        yield _released(state, Step("release", 0, 0, call_id="server"))
+    if state.status in ("requested", "in-progress") and not rules.by_server:
+        yield _released(state, Step("release", 0, 0, call_id="server"))  # it could not be delivered
     if state.status not in (ABSENT, "done"):
         if rules.in_workflow:
             yield _moved(state, "cancel", "done", outcome="canceled", **forgotten)

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import shutil
 import tarfile
+import zlib
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -11,11 +13,16 @@ from typing import Final
 from taskrpc.client import AsyncFiles
 from taskrpc.errors import TaskRpcError
 
-from .workspace import Workspace
+from .workspace import OWN, Workspace
 
 logger = logging.getLogger("taskrpc.executor")
 
 _COMPRESSION: Final = 5
+
+# What archives of all kinds of damage raise.
+_DAMAGED: Final = (TaskRpcError, tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError, OSError)
+
+_PIECE: Final = 256 * 1024
 
 State = dict[str, tuple[int, int]]
 
@@ -43,8 +50,9 @@ class DirectoryCache:
             await self._files.download(self._uri, archive)
             await asyncio.to_thread(_unpack, archive, self._workspace.directory)
             self._restored = await asyncio.to_thread(self._state)
-        except (TaskRpcError, tarfile.TarError, EOFError, OSError) as error:
+        except _DAMAGED as error:
             logger.warning("the cache %s could not be restored: %s", self._uri, error)
+            await asyncio.to_thread(_clear, self._workspace.directory)
 
     async def store(self) -> None:
         """Stores the files as they are now, if they have changed."""
@@ -70,7 +78,16 @@ def _pack(archive: Path, directory: Path, names: Sequence[str]) -> None:
             tar.add(directory / name, name, recursive=False)
 
 
+def _clear(directory: Path) -> None:
+    """Half a cache may be worse than none; nothing else is there yet."""
+    for path in directory.iterdir():
+        if path.name != OWN:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
 def _unpack(archive: Path, directory: Path) -> None:
     """Nothing that is in the archive can lie elsewhere: tarfile's data filter sees to that."""
     with tarfile.open(archive, "r:gz") as tar:
         tar.extractall(directory, filter="data")
+        while tar.fileobj is not None and tar.fileobj.read(_PIECE):
+            pass  # the checksum comes last

@@ -1,5 +1,6 @@
 """`core.storage.LocalFiles`: files into the directory, and out of it."""
 
+import asyncio
 from typing import Any
 
 from pydantic import Field
@@ -20,5 +21,5 @@ async def local_files(job: Job) -> dict[str, Any]:
     async with job.files() as files:
         for name, content in properties.inputs.items():
             await job.workspace.put(name, content, files, "inputs")
-        names = job.workspace.matching(properties.outputs)
+        names = await asyncio.to_thread(job.workspace.matching, properties.outputs)
         return {"uris": await job.workspace.upload(names, job.prefix, files)}

@@ -11,6 +11,7 @@ LONGEST_LINE: Final = 2**20
 LARGEST_VARS: Final = 4 * 2**20
 _MESSAGE: Final = re.compile(r"\s*::(\{.*\})::\s*")
 _LAST_LINES: Final = 10
+_LONGEST_LAST_LINE: Final = 1000
 
 
 class OutputLines:
@@ -63,11 +64,11 @@ class Said:
         message = _message(line)
         if message is None:
             if stream == "stderr":
-                self._last.append(line)
+                self._last.append(line[:_LONGEST_LAST_LINE])
             return None
         outputs = message.get("outputs")
         if isinstance(outputs, dict):
-            self._vars_size += len(line)
+            self._vars_size += len(line.encode())
             if self._vars_size > LARGEST_VARS:
                 raise TaskRpcError("bad-output", f"The outputs that were set have more than {LARGEST_VARS} bytes")
             self.vars |= outputs

@@ -87,11 +87,14 @@ async def _run(job: Job, properties: Scripts, commands: list[str]) -> dict[str, 
         env = {name: await job.workspace.localized(value, files) for name, value in properties.env.items()}
         command = Command([*properties.interpreter, text], job.workspace.directory, _environment(job, env))
         code, failure = await _outcome(job, properties, command, said, reports)
-        names = job.workspace.matching(properties.outputFiles)
         outputs: dict[str, Any] = {} if code is None else {"exitCode": code}
-        outputs["vars"] = said.vars
-        outputs["outputFiles"] = await job.workspace.upload(names, job.prefix, files)
-    outputs |= {"stdOutLineCount": said.counts["stdout"], "stdErrLineCount": said.counts["stderr"]}
+        outputs |= {"vars": said.vars, "outputFiles": {}}
+        outputs |= {"stdOutLineCount": said.counts["stdout"], "stdErrLineCount": said.counts["stderr"]}
+        try:
+            names = await asyncio.to_thread(job.workspace.matching, properties.outputFiles)
+            outputs["outputFiles"] = await job.workspace.upload(names, job.prefix, files)
+        except TaskRpcError as refusal:
+            failure = failure or refusal  # how the commands failed says more
     if failure is not None:
         raise TaskRpcError(failure.type, failure.message, {"outputs": outputs})
     return outputs
@@ -107,7 +110,7 @@ async def _outcome(
         if told is None:
             reports.line(stream, line)
         elif told:
-            reports.add(told)
+            reports.metrics(told)
 
     seconds = properties.timeout.total_seconds() if properties.timeout is not None else None
     async with _stop_of(job) as stopped:

@@ -57,7 +57,7 @@ async def working_directory(job: Job, leaves: Mapping[str, Leaf]) -> dict[str, A
             await job.workspace.put(name, content, files)
         await put_namespace_files(job, properties.namespaceFiles)
         await _carry_out_children(job, leaves)
-        names = job.workspace.matching(properties.outputFiles)
+        names = await asyncio.to_thread(job.workspace.matching, properties.outputFiles)
         outputs = {"outputFiles": await job.workspace.upload(names, job.prefix, files)}
         if cache is not None:
             await cache.store()

@@ -1,10 +1,12 @@
 """The directory that a task works in: what is put into it, and what is taken out."""
 
+import asyncio
 import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 from wcmatch import glob
 
@@ -17,6 +19,9 @@ from taskrpc.errors import TaskRpcError
 OWN: Final = ".taskrpc"
 _DIRECTORY: Final = re.compile(r"\$WORKING_DIR(?![A-Za-z0-9_])")
 _URI: Final = re.compile(re.escape(PREFIX) + r"[A-Za-z0-9._~%/-]+")
+# Of the name of a file that is put into a text, what no shell reads as anything else.
+_SPECIAL: Final = re.compile(r"[^A-Za-z0-9._-]")
+_LONGEST_OWN: Final = 100
 _GLOB: Final = glob.GLOBSTAR | glob.DOTGLOB | glob.BRACE
 
 
@@ -42,33 +47,38 @@ class Workspace:
         """The path of a file in the directory, whose parents are there then; raises `invalid-params`."""
         try:
             path = self.directory / check_path(name)
-        except ValueError as error:
-            raise TaskRpcError("invalid-params", f"{property}: {error}") from None
-        path.parent.mkdir(parents=True, exist_ok=True)
+            if name.partition("/")[0] == OWN:
+                raise ValueError(f"{OWN} is the executor's own")
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except (ValueError, OSError) as error:
+            raise _refused(property, name, error) from None
         if not path.parent.resolve().is_relative_to(self.directory) or path.is_symlink():
             raise TaskRpcError("invalid-params", f"{property}: {name!r} leads out of the directory")
         return path
 
     def own(self, name: str) -> Path:
-        """The path of a new file that is not looked at for outputs."""
+        """The path of a new file that is not looked at for outputs; it can stand in a command."""
         self._made += 1
-        path = self.directory / OWN / f"{self._made}" / name
+        path = self.directory / OWN / f"{self._made}" / _SPECIAL.sub("_", name)[-_LONGEST_OWN:]
         path.parent.mkdir(parents=True)
         return path
 
     async def put(self, name: str, content: str, files: AsyncFiles, property: str = "inputFiles") -> None:
         """A file with this content; a URI of the internal storage stands for the file there."""
         path = self.inside(name, property)
-        if _URI.fullmatch(content):
-            await files.download(content, path)
-        else:
-            path.write_text(content, encoding="utf-8")
+        try:
+            if _URI.fullmatch(content):
+                await files.download(content, path)
+            else:
+                await asyncio.to_thread(path.write_text, content, encoding="utf-8")
+        except OSError as error:
+            raise _refused(property, name, error) from None
 
     async def localized(self, text: str, files: AsyncFiles) -> str:
         """The text with URIs of the internal storage replaced by paths of downloaded files."""
         paths: dict[str, str] = {}
         for uri in dict.fromkeys(_URI.findall(text)):
-            path = self.own(path_of(uri).rpartition("/")[2])
+            path = self.own(unquote(uri).rpartition("/")[2])
             await files.download(uri, path)
             paths[uri] = str(path)
         return _URI.sub(lambda match: paths[match[0]], text)
@@ -92,10 +102,26 @@ class Workspace:
 
     async def upload(self, names: Iterable[str], prefix: str, files: AsyncFiles) -> dict[str, str]:
         """Stores files below a prefix of URIs; answers their URIs by their names."""
-        uris = {name: uri_of(path_of(prefix.rstrip("/")) + f"/{name}") for name in names}
-        for name, uri in uris.items():
-            await files.upload(self.directory / name, uri)
+        try:
+            uris = {name: _below(prefix, name) for name in names}
+            for name, uri in uris.items():
+                await files.upload(self.directory / name, uri)
+        except OSError as error:
+            raise TaskRpcError("not-stored", f"{error.filename} cannot be read: {error.strerror}") from None
         return uris
+
+
+def _below(prefix: str, name: str) -> str:
+    """The URI of a file; raises `not-stored` for a name that no stored file can have."""
+    try:
+        return uri_of(check_path(f"{path_of(prefix.rstrip('/'))}/{name}"))
+    except ValueError as error:
+        raise TaskRpcError("not-stored", f"{ascii(name)[:300]} cannot be stored: {error}") from None
+
+
+def _refused(property: str, name: str, error: Exception) -> TaskRpcError:
+    reason = f"{name[:200]!r} cannot be made: {error.strerror}" if isinstance(error, OSError) else str(error)
+    return TaskRpcError("invalid-params", f"{property}: {reason}")
 
 
 def matches(name: str, patterns: list[str]) -> bool:

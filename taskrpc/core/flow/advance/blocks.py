@@ -202,7 +202,7 @@ def _passed(work: Work, run: Run, block: Block) -> bool:
         interval = parse_duration(rules.get("interval", "PT1M"))
         count = (run.outputs or {}).get("iterationCount", 1) + 1
         run.outputs = {"iterationCount": count}
-        late = "maxDuration" in rules and work.now - run.attempts[0].started > parse_duration(rules["maxDuration"])
+        late = "maxDuration" in rules and work.now - run.attempts[-1].started > parse_duration(rules["maxDuration"])
         most = int(rules["maxIterations"]) if "maxIterations" in rules else None
         fails = renders.condition(text_of(task.properties.get("failOnMaxReached", False)))
     except (ExpressionError, ValueError) as error:

@@ -72,7 +72,7 @@ def _directory_ended(work: Work, run: Run, event: Ended) -> None:
 
 def _open(work: Work, n: int, attempt: int) -> Run | None:
     """The run, to be changed, if it is open and in this try."""
-    if not work.exists(n) or work.run(n).ended or len(work.run(n).attempts) != attempt:
+    if not work.exists(n) or work.run(n).ended or work.run(n).asked_in != attempt:
         return None
     return None if work.run(n).state == "RETRYING" else work.edit(n)
 
@@ -116,10 +116,11 @@ def _promise_broken(work: Work, id: str) -> None:
 
 
 def promises_begin(work: Work) -> None:
-    """Sets the timers of the flow's promises."""
+    """Sets the timers of the flow's promises, which count from the creation, or from where it was begun again."""
+    since = next(at for state, at in reversed(work.head.history) if state in ("CREATED", "RESTARTED"))
     for promise in work.flow.sla:
         if promise.duration is not None:
-            after = max(promise.duration - (work.now - work.head.created), 0)
+            after = max(promise.duration - (work.now - since), 0)
             work.actions.append(SetTimer(ROOT, f"sla {promise.id}", 0, after))
 
 
@@ -171,13 +172,13 @@ def _pause_ends(work: Work, run: Run, target: str) -> None:
         work.release(run.n)
         end_with_ancestors(work, run, target)
         return
-    target = allowed(work.task(run), target)
-    work.enter(run, "RUNNING")
-    work.release(run.n)
     task = work.task(run)
+    target = allowed(task, target)
+    work.release(run.n)
     if not any(work.list_of(run, name) for name in ("tasks", "errors", "finally")):
         end(work, run, target)
         return
+    work.enter(run, "RUNNING")
     block = work.block(run)
     block.target = target
     if target == "FAILED":

@@ -51,7 +51,7 @@ def _flow(work: Work, _: Run) -> Any:
 
 def _task(work: Work, run: Run) -> Any:
     task = work.task(run)
-    return {"id": task.id, "type": task.type}
+    return {"id": task.id, "type": task.written_type or task.type}
 
 
 def _execution(work: Work, _: Run) -> Any:
@@ -69,10 +69,7 @@ def _taskrun(work: Work, run: Run) -> Any:
     if value is None and run.parent > ROOT and work.task(work.run(run.parent)).kind == "WorkingDirectory":
         value = work.run(run.parent).value
     found |= {} if value is None else {"value": value}
-    iteration = run.iteration
-    if iteration is None and run.parent > ROOT and work.task(work.run(run.parent)).kind == "LoopUntil":
-        iteration = work.run(run.parent).iteration or 0
-    return found if iteration is None else {**found, "iteration": iteration}
+    return found if run.iteration is None else {**found, "iteration": run.iteration}
 
 
 def run_id(work: Work, run: Run) -> str:

@@ -30,6 +30,7 @@ def dispatch(work: Work, n: int) -> None:
     task = work.task(run)
     try:
         if not rendering(work, run).condition(task.run_if):
+            run.attempts.append(Attempt("SKIPPED", work.now, work.now))
             end(work, run, "SKIPPED")
             return
     except ExpressionError as error:

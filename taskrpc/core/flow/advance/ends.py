@@ -126,7 +126,8 @@ def _try_again(work: Work, run: Run, retry: Retry, inherited: bool) -> bool:
     delay = delay_of(retry, tries, f"{work.head.id}/{run.n}")
     if retry.max_attempts is not None and tries >= retry.max_attempts:
         return False
-    if retry.max_duration is not None and work.now + delay > run.attempts[0].started + retry.max_duration:
+    first = work.head.first_created if again else run.attempts[0].started
+    if retry.max_duration is not None and work.now + delay > first + retry.max_duration:
         return False
     if again:
         work.actions.append(StartAgain(run.n, tries + 1, delay))
@@ -176,7 +177,7 @@ def end_tasks_below(work: Work, run: Run) -> None:
     for child in list(work.children(run.n)):
         end_tasks_below(work, child)
     if not run.ended and run.attempts and work.task(run).kind in OUTSIDE:
-        work.actions.append(EndTask(run.n, len(run.attempts)))
+        work.actions.append(EndTask(run.n, run.asked_in))
 
 
 OUTSIDE: Final = ("task", "Subflow", "WorkingDirectory", "ItemsSplit", "Items", "ItemsMerge")
@@ -209,7 +210,7 @@ def end_all(work: Work, state: str) -> None:
             stack.append(child.n)
             if not child.ended and child.role != "afterExecution":
                 if child.attempts and work.task(child).kind in OUTSIDE:
-                    work.actions.append(EndTask(child.n, len(child.attempts)))
+                    work.actions.append(EndTask(child.n, child.asked_in))
                 _take_state(work, work.edit(child.n), state)
     work.head.detached.clear()
     finish(work, state)

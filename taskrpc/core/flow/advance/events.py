@@ -91,7 +91,11 @@ class StartTask(Action):
 
 @dataclass(frozen=True, slots=True)
 class StartFlow(Action):
-    """Start a subflow under this id; its end is told as `Ended` of (run, attempt, iteration), if `wait`."""
+    """Start a subflow under this id; its end is told as `Ended` of (run, attempt, iteration), if `wait`.
+
+    With `restart` there is an execution of this id, of the same (run, attempt, iteration). If it has FAILED, restart
+    it; if it has come to another end, tell that end again; else its end is still to come.
+    """
 
     attempt: int
     id: str

@@ -54,6 +54,7 @@ def _fail(work: Work, run: Run, task: Task, renders: Rendering) -> None:
 
 def _exit(work: Work, run: Run, task: Task, renders: Rendering) -> None:
     state = renders.text(task.properties.get("state", "SUCCESS"))
+    state = "CANCELLED" if state == "CANCELED" else state
     if state not in ("SUCCESS", "WARNING", "FAILED", "KILLED", "CANCELLED"):
         raise ExpressionError(f"an execution cannot end as {state!r}")
     end_with_ancestors(work, run, allowed(task, state) if state == "FAILED" else state)

@@ -45,7 +45,7 @@ def _reopen(work: Work, run: Run) -> None:
 def _again(work: Work, run: Run) -> None:
     kind = work.task(run).kind
     below = [child for child in work.children(run.n) if child.role not in ("errors", "finally")]
-    whole = run.block is None or kind in ("WorkingDirectory", "Items", "Pause", "ForEachItem")
+    whole = run.block is None or kind in ("WorkingDirectory", "Items", "Pause")
     if whole or not any(child.state in _AGAIN or not child.ended for child in below):
         for child in list(work.children(run.n)):
             work.remove(child.n)
@@ -90,14 +90,15 @@ def _one_by_one(work: Work, run: Run) -> bool:
 def replay(flow: Flow, state: State, id: str, at: int, target: int | None = None) -> State:
     """A new execution with the inputs of this one, from its beginning or from a task run on.
 
-    What ended before the target began is copied; the target is RESTARTED; nothing after it is there. Raises ValueError
-    for a target that there is not.
+    What ended before the target began is copied; the target is RESTARTED, as is the execution, whose history goes on
+    from that of the old one; nothing after the target is there. Raises ValueError for a target that there is not.
     """
     head = state.head
     labels = {
         key: value for key, value in head.labels.items() if key not in ("system.correlationId", "system.restarted")
     }
     new = begin(flow, id, at, head.inputs, labels, head.trigger, original_id=head.original_id)
+    new.head.first_created = head.first_created
     if target is None:
         return new
     if target == ROOT or not state.has(target):
@@ -128,6 +129,7 @@ def _is_past(run: Run, target: int, began: int) -> bool:
 
 def _head(new: Head, old: Head) -> Head:
     new.next, new.variables, new.ticks = old.next, {key: dict(each) for key, each in old.variables.items()}, old.ticks
+    new.history, new.state, new.held = [*old.history, ("RESTARTED", new.now)], "RESTARTED", True
     return new
 
 
@@ -156,7 +158,7 @@ def _rewind(work: Work, run: Run) -> None:
     """What a block starts next: what follows the last run that there is; of parallel sequences also what is missing."""
     block = work.block(run)
     children = list(_main_runs(work, run, block))
-    per_turn = max(len(work.list_of(run, block.main)), 1)
+    per_turn = max(len(work.list_of(run, block.main)), 1) if "values" in run.fixed else 0
     block.next = max(((child.iteration or 0) * per_turn + child.index for child in children), default=-1) + 1
     if work.task(run).kind == "Dag":
         block.counts = {child.task: 1 for child in children}

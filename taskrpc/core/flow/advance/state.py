@@ -87,6 +87,12 @@ class Run:
         """Whether it is in a final state."""
         return self.state in TERMINATED
 
+    @property
+    def asked_in(self) -> int:
+        """The attempt that what it has started outside is of: the last one, but for subflows that are restarted."""
+        attempt: int = self.fixed.get("asked in", len(self.attempts))
+        return attempt
+
     def copied(self) -> "Run":
         """A copy that can be changed; `fixed` and `outputs` are shared, and replaced as a whole where they change."""
         block = None
@@ -102,7 +108,8 @@ class Head:
 
     `variables`: by context, 0 is the main one. `pauses`: runs that hold the execution. `dispatch` and `visit`: what is
     still to be done, in order: runs to start, blocks to look at. `detached`: open blocks of StartAsync. `tries`: which
-    execution of a series of retries it is.
+    execution of a series of retries it is; `first_created`: when the first of the series was created.
+    `held`: a replay that waits to be told that it may begin.
     """
 
     id: str
@@ -115,6 +122,8 @@ class Head:
     outputs: dict[str, Any] | None = None
     original_id: str | None = None
     tries: int = 1
+    first_created: int = 0
+    held: bool = False
     next: int = 1
     now: int = 0
     pauses: list[int] = field(default_factory=list)
@@ -249,6 +258,7 @@ def begin(
         trigger=dict(trigger) if trigger else None,
         original_id=original_id or id,
         tries=tries,
+        first_created=at,
         now=at,
         asked=dict(asked or {}),
     )

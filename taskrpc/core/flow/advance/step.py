@@ -88,8 +88,9 @@ def _take(work: Work, event: Event) -> None:
 
 
 def _started(work: Work, event: Started) -> None:
-    if work.head.state not in ("CREATED", "QUEUED"):
+    if work.head.state not in ("CREATED", "QUEUED") and not work.head.held:
         return
+    work.head.held = False
     if event.admission == "QUEUE":
         work.enter_head("QUEUED")
         return
@@ -97,7 +98,8 @@ def _started(work: Work, event: Started) -> None:
         end_all(work, "CANCELLED" if event.admission == "CANCEL" else "FAILED")
         return
     work.enter_head("RUNNING")
-    work.enter(work.root(), "RUNNING")
+    if work.root().state != "RUNNING":
+        work.enter(work.root(), "RUNNING")
     commands.promises_begin(work)
     if not work.head.dispatch:
         work.visit(ROOT)
@@ -105,7 +107,7 @@ def _started(work: Work, event: Started) -> None:
 
 def _go_on(work: Work, budget: int) -> int:
     """Starts and looks until nothing is left, or as many runs as are allowed were started; answers what is left."""
-    if work.head.state == "RESTARTED":
+    if work.head.state == "RESTARTED" and not work.head.held:
         work.enter_head("RUNNING")
     while budget > 0 and is_left(work.head):
         if work.head.dispatch:
@@ -123,7 +125,7 @@ def is_left(head: Head) -> bool:
         case "CREATED" | "QUEUED":
             return False
         case "RESTARTED":
-            return True
+            return not head.held
         case "PAUSED":
             return bool(head.dispatch)
     return bool(head.dispatch or head.visit)

@@ -22,10 +22,10 @@ class SubflowError(Exception):
 
 
 def start_subflow(work: Work, run: Run, task: Task) -> None:
-    """Starts the flow of a Subflow task."""
+    """Starts the flow of a Subflow task, or has the former execution of it restarted."""
     renders = rendering(work, run)
     waits = _flag(renders, task, "wait", True)
-    action = _subflow(work, run, task, renders, None)
+    action = _subflow(work, run, task, renders, None, again=_is_again(work, run, task))
     work.enter(run, "RUNNING")
     work.act(run, action)
     run.outputs = {"executionId": action.id, "state": "CREATED"}
@@ -33,11 +33,21 @@ def start_subflow(work: Work, run: Run, task: Task) -> None:
         leaf_ended(work, run, "SUCCESS", run.outputs)
 
 
+def _is_again(work: Work, run: Run, task: Task) -> bool:
+    """Whether a restart restarts the subflows of a former attempt; notes which attempt they are of."""
+    wanted = run.state == "RESTARTED" and task.properties.get("restartBehavior", "RETRY_FAILED") == "RETRY_FAILED"
+    again = wanted and bool(run.outputs) and run.fixed.get("asked by") == work.head.id
+    former = {"asked in": run.fixed.get("asked in", len(run.attempts) - 1)} if again else {}
+    run.fixed = {"asked by": work.head.id, **former}
+    run.outputs = run.outputs if again else None
+    return again
+
+
 def _flag(renders: Rendering, task: Task, name: str, default: bool) -> bool:
     return renders.condition(text_of(task.properties.get(name, default)))
 
 
-def _subflow(work: Work, run: Run, task: Task, renders: Rendering, iteration: int | None) -> StartFlow:
+def _subflow(work: Work, run: Run, task: Task, renders: Rendering, iteration: int | None, *, again: bool) -> StartFlow:
     """The action that starts the task's flow; raises SubflowError."""
     properties = task.properties
     namespace, id = renders.text(properties["namespace"]), renders.text(properties["flowId"])
@@ -50,11 +60,10 @@ def _subflow(work: Work, run: Run, task: Task, renders: Rendering, iteration: in
     for name in sorted(unknown):
         work.log(run, "WARN", f"the flow {namespace}.{id} has no input {name}")
     inputs = _inputs(work, flow, given)
-    child = child_id(work.head.id, run.n, len(run.attempts), iteration)
     return StartFlow(
         run=run.n,
-        attempt=len(run.attempts),
-        id=child,
+        attempt=run.asked_in,
+        id=child_id(run, iteration),
         namespace=namespace,
         flow=id,
         revision=int(revision) if revision else None,
@@ -67,7 +76,7 @@ def _subflow(work: Work, run: Run, task: Task, renders: Rendering, iteration: in
         correlation_id=work.head.labels["system.correlationId"],
         outputs=properties.get("outputs", {}),
         iteration=iteration,
-        restart=properties.get("restartBehavior", "RETRY_FAILED") == "RETRY_FAILED",
+        restart=again,
     )
 
 
@@ -81,9 +90,9 @@ def _inputs(work: Work, flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
         raise SubflowError(f"the inputs of the flow {flow.namespace}.{flow.id} do not fit: {error}") from None
 
 
-def child_id(execution_id: str, run: int, attempt: int, iteration: int | None) -> str:
+def child_id(run: Run, iteration: int | None) -> str:
     """The id of a subflow: the same for the same try of the same run, so that none is started twice."""
-    name = f"{execution_id}/{run}/{attempt}/{iteration}"
+    name = f"{run.fixed['asked by']}/{run.n}/{run.asked_in}/{iteration}"
     return str(uuid.UUID(bytes=hashlib.sha256(name.encode()).digest()[:16], version=4))
 
 
@@ -142,19 +151,22 @@ def start_split(work: Work, run: Run, task: Task) -> None:
 
 
 def start_items(work: Work, run: Run, task: Task) -> None:
-    """Starts a subflow for each batch."""
+    """Starts a subflow for each batch; for none it ends at once, without outputs."""
     split = next(each for each in work.children(run.parent) if each.role == "split")
     batches: list[str] = (split.outputs or {}).get("batches", [])
     parent = work.run(run.parent)
+    waits, again = True, _is_again(work, run, task)
     work.enter(run, "RUNNING")
+    if not batches:
+        end(work, run, "SUCCESS")
+        return
     run.block = Block(counts={"CREATED": 0, "RUNNING": len(batches)})
-    waits = True
     for turn, batch in enumerate(batches):
         extra = {"taskrun": {"id": run_id(work, run), "items": batch, "iteration": turn, "value": parent.value}}
-        action = _subflow(work, run, task, rendering(work, parent, extra), turn)
+        action = _subflow(work, run, task, rendering(work, parent, extra), turn, again=again)
         waits = action.wait
         work.act(run, action)
-    if not waits or not batches:
+    if not waits:
         run.block.counts |= {"RUNNING": 0, "SUCCESS": len(batches)}
         _items_ended(work, run)
 
@@ -189,7 +201,10 @@ def start_merge(work: Work, run: Run, task: Task) -> None:
     """Has the outputs of all subflows, in order, written into one file; the answer is `{subflowOutputs: uri}`."""
     items = next(each for each in work.children(run.parent) if each.role == "items")
     number: int = (items.outputs or {}).get("numberOfBatches", 0)
-    params = {"executions": [child_id(work.head.id, items.n, len(items.attempts), turn) for turn in range(number)]}
+    if number == 0:
+        leaf_ended(work, run, "SUCCESS", None)
+        return
+    params = {"executions": [child_id(items, turn) for turn in range(number)]}
     work.enter(run, "SUBMITTED")
     work.act(run, StartTask(run.n, len(run.attempts), "core.flow.ForEachItem.merge", params))
 
@@ -201,7 +216,9 @@ def next_stage(work: Work, run: Run) -> str | None:
     """Starts the next stage of a ForEachItem, or says what state it has come to; None while a stage is open."""
     stages = {child.role: child for child in work.children(run.n) if child.role in _STAGES}
     last = next((stages[name] for name in reversed(_STAGES) if name in stages), None)
-    if last is None or (last.state in ("SUCCESS", "WARNING") and last.role != "merge" and not _is_empty(last)):
+    if last is not None and not last.ended:
+        return None
+    if last is None or (last.state in ("SUCCESS", "WARNING") and last.role != "merge"):
         name = _STAGES[len(stages)]
         task = work.task(run)
         work.create(Task(f"{task.id}_{name}", task.type, name, task.properties), run, name, len(stages))
@@ -214,7 +231,3 @@ def _worst(stages: Mapping[str, Run]) -> str:
     for stage in stages.values():
         worst = _worse_item(worst, stage.state)
     return worst
-
-
-def _is_empty(stage: Run) -> bool:
-    return stage.role == "split" and not (stage.outputs or {}).get("batches")

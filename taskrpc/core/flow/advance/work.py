@@ -126,7 +126,9 @@ class Work:
     def create(
         self, task: Task, parent: Run, role: str, index: int, value: str | None = None, iteration: int | None = None
     ) -> Run:
-        """A new run, CREATED, that is to be dispatched."""
+        """A new run, CREATED, that is to be dispatched. Below a LoopUntil it is of the loop's pass."""
+        if iteration is None and parent.n != ROOT and self.task(parent).kind == "LoopUntil":
+            iteration = parent.iteration or 0
         n = self.head.next
         self.head.next += 1
         context = parent.context

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from taskrpc.core.flow.advance.commands import check_resume, paused_runs
-from taskrpc.core.flow.advance.events import Continued, Fired, Resumed, SetTimer
+from taskrpc.core.flow.advance.events import Continued, Fired, Restarted, Resumed, SetTimer
 from taskrpc.core.flow.advance.state import ROOT
 from taskrpc.core.flow.inputs import InvalidInputError
 from taskrpc.core.flow.parse import parse_template
@@ -146,6 +146,12 @@ def test_outputs_are_found_by_the_loop_values_around() -> None:
     assert outputs(execution, "none") == ["none none true"]
 
 
+def test_a_task_sees_its_type_as_it_is_written() -> None:
+    types = ["core.debug.Return", "io.kestra.plugin.core.debug.Return", "io.kestra.core.tasks.debugs.Return"]
+    execution = ran(*({**value(f"v{n}", "{{ task.type }}"), "type": type} for n, type in enumerate(types)))
+    assert [outputs(execution, f"v{n}")[0] for n in range(3)] == types
+
+
 def test_what_a_task_sees() -> None:
     execution = of(
         """
@@ -237,6 +243,21 @@ def test_a_loop_until_begins_anew_until_its_condition_holds() -> None:
     assert [state for state, _ in execution.state.head.history].count("PAUSED") == 2
 
 
+def test_a_loop_until_within_another_counts_its_passes_on_from_those_of_the_outer() -> None:
+    rules = {"checkFrequency": {"interval": "PT1S"}}
+    inner = flowable(
+        "LoopUntil",
+        "inner",
+        value("n", "{{ outputs.inner.iterationCount }}"),
+        value("i", "{{ taskrun.iteration }}"),
+        condition="{{ outputs.n.value == '3' }}",
+        **rules,
+    )
+    execution = ran(flowable("LoopUntil", "outer", inner, condition="{{ outputs.outer.iterationCount == 2 }}", **rules))
+    assert (outputs(execution, "n"), outputs(execution, "i")) == (["3"], ["3"])
+    assert [(run.task, run.iteration) for run in execution.runs] == [("outer", 1), ("inner", 3), ("n", 3), ("i", 3)]
+
+
 @pytest.mark.parametrize(
     ("more", "state", "count"),
     [
@@ -249,6 +270,17 @@ def test_a_loop_until_begins_anew_until_its_condition_holds() -> None:
 def test_a_loop_until_has_limits(more: dict[str, Any], state: str, count: int) -> None:
     execution = ran(flowable("LoopUntil", "loop", log("l"), condition="false", **more))
     assert (execution.runs[0].state, (execution.runs[0].outputs or {})["iterationCount"]) == (state, count)
+
+
+def test_a_loop_until_that_is_restarted_has_its_longest_time_anew() -> None:
+    world = World()
+    rules = {"checkFrequency": {"interval": "PT1S", "maxDuration": "PT3S"}, "failOnMaxReached": True}
+    execution = ran(flowable("LoopUntil", "loop", log("l"), condition="false", **rules), world=world)
+    failed_at = world.now
+    world.tell(execution, Restarted(world.now))
+    world.settle()
+    assert execution.runs[0].state == "FAILED"
+    assert world.now > failed_at + 3 * SECOND
 
 
 def test_a_loop_until_with_a_disabled_task_makes_one_pass() -> None:
@@ -278,6 +310,11 @@ def test_a_pause_is_resumed_with_inputs() -> None:
     assert outputs(execution, "v") == ["me"]
     with pytest.raises(ValueError, match="is not paused"):
         check_resume(execution.flow, execution.state, n, {}, world.now)
+
+
+def test_a_pause_without_tasks_ends_without_running_again() -> None:
+    execution = ran({"id": "p", "type": "core.flow.Pause", "pauseDuration": "PT1S"})
+    assert [state for state, _ in execution.runs[0].history] == ["CREATED", "RUNNING", "PAUSED", "SUCCESS"]
 
 
 def test_a_loop_until_that_pauses_can_be_resumed() -> None:
@@ -359,9 +396,21 @@ def test_a_success_after_retries_may_be_a_warning() -> None:
     assert ran(task).states() == ["v WARNING"]
 
 
-def test_a_new_execution_is_tried_as_often_as_is_said() -> None:
+def test_a_run_that_is_skipped_when_it_is_done_again_has_an_attempt_for_it() -> None:
     world = World()
-    nested = flowable("Sequential", "s", fail("f", retry={**RETRY, "behavior": "CREATE_NEW_EXECUTION"}))
+    once = fail("f", runIf="{{ taskrun.attemptsCount == 0 }}")
+    execution = ran(once, log("after"), world=world)
+    world.tell(execution, Restarted(world.now))
+    world.settle()
+    assert execution.states() == ["f SKIPPED", "after SUCCESS"]
+    assert [attempt.state for attempt in execution.runs[0].attempts] == ["FAILED", "SKIPPED"]
+
+
+@pytest.mark.parametrize("limit", [{"maxAttempts": 3}, {"maxDuration": "PT2.5S"}])
+def test_a_new_execution_is_tried_as_often_or_as_long_as_is_said(limit: dict[str, Any]) -> None:
+    world = World()
+    retry = {"type": "constant", "interval": "PT1S", "behavior": "CREATE_NEW_EXECUTION", **limit}
+    nested = flowable("Sequential", "s", fail("f", retry=retry))
     ran(nested, world=world)
     assert [each.state.head.state for each in world.executions.values()] == ["RETRIED", "RETRIED", "FAILED"]
 
@@ -376,6 +425,7 @@ def test_a_new_execution_is_tried_as_often_as_is_said() -> None:
         ({"type": "core.execution.Assert", "conditions": "{{ true }}", "errorMessage": "x"}, "SUCCESS", None),
         ({"type": "core.execution.Exit", "state": "{{ 'X' }}"}, "FAILED", "an execution cannot end as 'X'"),
         ({"type": "core.execution.Exit", "state": "FAILED", "allowFailure": True}, "WARNING", None),
+        ({"type": "core.execution.Exit", "state": "CANCELED"}, "CANCELLED", None),
         ({"type": "core.execution.UnsetVariables", "variables": ["x"]}, "FAILED", "there is no variable 'x'"),
         ({"type": "core.execution.UnsetVariables", "variables": "x", "ignoreMissing": True}, "SUCCESS", None),
         ({"type": "core.execution.SetVariables", "variables": {"v": 2}, "overwrite": False}, "FAILED", "the variable 'v' is set already"),

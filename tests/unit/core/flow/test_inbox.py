@@ -52,7 +52,7 @@ def test_labels_say_what_something_was_started_for() -> None:
         ("restarted", {}, Restarted(NOW)),
         ("ended", {}, Killed(NOW)),
         ("continue", {}, Continued(NOW)),
-        ("done-here", {"body": '{"run":1,"attempt":2,"state":"FAILED","message":"m"}'}, Ended(NOW, 1, 2, "FAILED", None, "m")),
+        ("done-here", {"body": '{"run":1,"attempt":2,"state":"SUCCESS"}'}, Ended(NOW, 1, 2, "SUCCESS")),
     ],
 )  # fmt: skip
 def test_each_kind_is_an_event(kind: str, columns: dict[str, Any], event: Event | None) -> None:

@@ -36,6 +36,7 @@ RIGHT: Final[list[tuple[str, Any, dict[str, Any], Any]]] = [
     ("MULTISELECT", '["a"]', {"values": ["a", "b"]}, ["a"]),
     ("ARRAY", "[1, 2]", {"itemType": "STRING"}, ["1", "2"]),
     ("ARRAY", [1], {"itemType": "INT"}, [1]),
+    ("ARRAY", ["one", 2], {}, ["one", 2]),
     ("JSON", '{"a": 1}', {}, {"a": 1}),
     ("YAML", {"a": 1}, {}, {"a": 1}),
     ("FILE", "kestra:///x.csv", {"allowedFileExtensions": [".csv"]}, "kestra:///x.csv"),

@@ -10,23 +10,25 @@ from taskrpc.core.flow.advance.commands import paused_runs
 from taskrpc.core.flow.advance.events import (
     Began,
     CloseDirectory,
+    End,
     Ended,
     EndTask,
     Killed,
     Restarted,
     Resumed,
+    SetTimer,
     Started,
     StartFlow,
     StartTask,
 )
 from taskrpc.core.flow.advance.facts import Facts, MissingFactError
 from taskrpc.core.flow.advance.restart import can_restart, replay
-from taskrpc.core.flow.advance.state import begin
+from taskrpc.core.flow.advance.state import ROOT, begin
 from taskrpc.core.flow.advance.step import advance, is_over
 from taskrpc.core.flow.graph import mermaid
 from taskrpc.core.flow.triggers import Firing, fires
 from tests.flows.simulation import NOON, SECOND, Execution, World
-from tests.unit.core.flow.flows import flow, flow_of, flowable, log, value, work
+from tests.unit.core.flow.flows import fail, flow, flow_of, flowable, log, value, work
 
 SUBFLOW = {"id": "sub", "type": "core.flow.Subflow", "namespace": "company.team", "flowId": "child"}
 
@@ -184,7 +186,11 @@ ITEMS = {
 }
 CHILD = """
 inputs: [{id: of}]
-tasks: [{id: read, type: core.execution.Fail, condition: "{{ read(inputs.of) contains 'bad' }}"}]
+tasks:
+  - {id: read, type: core.execution.Fail, condition: "{{ read(inputs.of) contains 'bad' }}"}
+  - id: once
+    type: core.execution.Fail
+    condition: "{{ read(inputs.of) contains 'once' and taskrun.attemptsCount == 0 }}"
 outputs: [{id: o, value: "{{ read(inputs.of) }}"}]
 """
 
@@ -210,7 +216,9 @@ def test_a_batch_that_fails_fails_the_task_and_nothing_is_merged() -> None:
 
 
 def test_an_empty_file_and_a_subflow_that_is_missing() -> None:
-    assert items_of("")[1].states() == ["each SUCCESS", "each_split SUCCESS"]
+    _, execution = items_of("")
+    assert execution.states() == ["each SUCCESS", *(f"each_{stage} SUCCESS" for stage in ("split", "items", "merge"))]
+    assert [run.outputs for run in execution.runs[2:]] == [None, None]
     assert items_of("1\n", flowId="other")[1].states()[-1] == "each_items FAILED"
     _, execution = items_of("x://", items="no uri")
     assert "items is the URI of a stored file" in messages(execution)[0]
@@ -292,6 +300,46 @@ def test_what_failed_as_a_whole_is_restarted_as_a_whole() -> None:
     assert execution.states() == ["dir SUCCESS", "w SUCCESS", "d SUCCESS", "a SUCCESS", "i SUCCESS", "t SUCCESS"]
 
 
+ONCE = "tasks: [{id: once, type: core.debug.Return, format: '{{ 1 / taskrun.attemptsCount }}'}]"
+
+
+@pytest.mark.parametrize(
+    ("more", "ends"),
+    [
+        ({}, ["SUCCESS"]),
+        ({"restartBehavior": "NEW_EXECUTION"}, ["FAILED", "FAILED"]),
+        ({"outputs": {"x": "{{ missing }}"}}, ["SUCCESS"]),
+        ({"retry": {"type": "constant", "interval": "PT1S", "maxAttempts": 2}}, ["FAILED", "SUCCESS"]),
+    ],
+)
+def test_a_restart_restarts_the_failed_subflow(more: dict[str, Any], ends: list[str]) -> None:
+    world, execution = with_child(ONCE, **more)
+    assert execution.states() == ["sub FAILED"]
+    world.tell(execution, Restarted(world.now))
+    world.settle()
+    assert [each.state.head.state for each in world.executions.values() if each is not execution] == ends
+    assert execution.state.head.state == ("SUCCESS" if ends[-1] == "SUCCESS" and "outputs" not in more else "FAILED")
+
+
+def test_a_restart_has_the_end_of_a_subflow_that_did_not_fail_told_again() -> None:
+    world, execution = with_child("tasks: [{id: l, type: core.log.Log, message: hi}]", outputs={"x": "{{ missing }}"})
+    world.tell(execution, Restarted(world.now))
+    world.settle()
+    (child,) = (each for each in world.executions.values() if each is not execution)
+    assert execution.states() == ["sub FAILED"]
+    assert len([action for action in child.actions if isinstance(action, End)]) == 1
+
+
+def test_a_restart_restarts_the_failed_batches_only() -> None:
+    world, execution = items_of("good\nonce\n", batch={"rows": 1})
+    assert execution.states() == ["each FAILED", "each_split SUCCESS", "each_items FAILED"]
+    world.tell(execution, Restarted(world.now))
+    world.settle()
+    assert execution.states() == ["each SUCCESS", *(f"each_{stage} SUCCESS" for stage in ("split", "items", "merge"))]
+    assert (execution.runs[2].outputs or {})["iterations"] == {"CREATED": 0, "RUNNING": 0, "SUCCESS": 2}
+    assert [each.state.head.state for each in world.executions.values()] == ["SUCCESS"] * 3
+
+
 def test_a_dag_goes_on_after_a_restart_where_it_was() -> None:
     world = World()
     world.facts.learn(("kv", "company.team", "k"), None)
@@ -327,6 +375,7 @@ def test_a_replay_begins_at_a_run_or_at_the_beginning() -> None:
         execution.flow, replay(execution.flow, execution.state, "again", world.now, target.n), Started(world.now)
     )
     assert [line for line in again.states() if "RESTARTED" in line] == ["y[a] RESTARTED"]
+    assert [state for state, _ in again.state.head.history] == ["CREATED", "RUNNING", "SUCCESS", "RESTARTED"]
     world.settle()
     assert again.state.head.original_id == execution.state.head.id
     assert sorted(again.states()) == sorted(execution.states())
@@ -360,6 +409,18 @@ def test_a_replay_begins_within_blocks_of_all_kinds() -> None:
     assert len(again.named("z")) == 1
 
 
+def test_a_replay_begins_in_the_pass_of_a_loop_until_that_there_is() -> None:
+    world = World()
+    tasks = [value("a"), value("b", "{{ outputs.loop.iterationCount }}"), value("c")]
+    rules = {"condition": "{{ outputs.b.value == '3' }}", "checkFrequency": {"interval": "PT1S"}}
+    execution = world.start(flow(flowable("LoopUntil", "loop", *tasks, **rules)))
+    world.settle()
+    state = replay(execution.flow, execution.state, "again", world.now, execution.named("b")[0].n)
+    again = world.add(execution.flow, state, Started(world.now))
+    world.settle()
+    assert again.states() == execution.states() == ["loop SUCCESS", "a SUCCESS", "b SUCCESS", "c SUCCESS"]
+
+
 # -- the start, promises --------------------
 
 
@@ -371,6 +432,32 @@ def test_an_execution_may_be_held_or_turned_away(admission: str, state: str) -> 
     assert execution.state.head.state == state
     world.tell(execution, Started(world.now))
     assert execution.state.head.state == ("SUCCESS" if state == "QUEUED" else state)
+
+
+@pytest.mark.parametrize(("admission", "state"), [("CANCEL", "CANCELLED"), ("FAIL", "FAILED"), ("QUEUE", "QUEUED")])
+def test_a_replay_waits_until_it_may_begin(admission: Any, state: str) -> None:
+    world = World()
+    execution = world.start(flow(log("a"), log("b")))
+    world.settle()
+    again = world.add(execution.flow, replay(execution.flow, execution.state, "again", world.now, 2))
+    world.settle()
+    assert again.state.head.state == "RESTARTED"
+    world.tell(again, Started(world.now, admission))
+    assert again.state.head.state == state
+    world.tell(again, Started(world.now))
+    assert again.state.head.state == ("SUCCESS" if state == "QUEUED" else state)
+
+
+def test_a_promise_counts_anew_where_an_execution_is_begun_again() -> None:
+    world = World()
+    sla = [{"id": "quick", "type": "MAX_DURATION", "duration": "PT1M", "behavior": "FAIL"}]
+    execution = world.start(flow(log("a"), fail("b"), sla=sla))
+    world.settle(600 * SECOND)
+    again = world.add(execution.flow, replay(execution.flow, execution.state, "again", world.now, 1))
+    for each, event in ((again, Started(world.now)), (execution, Restarted(world.now))):
+        world.tell(each, event)
+        timers = [action for action in each.actions if isinstance(action, SetTimer)]
+        assert timers[-1] == SetTimer(ROOT, "sla quick", 0, 60 * SECOND)
 
 
 def test_a_promise_that_is_not_kept_acts_once() -> None:

@@ -186,6 +186,7 @@ def test_names_of_types_may_be_short_long_or_old() -> None:
     assert short_name("io.kestra.plugin.core.flow.WaitFor") == "core.flow.LoopUntil"
     assert short_name("io.kestra.core.tasks.flows.Flow") == "core.flow.Subflow"
     assert short_name("io.kestra.core.models.conditions.types.ExecutionFlowCondition") == "core.condition.ExecutionFlow"
+    assert short_name("io.kestra.plugin.core.condition.ExecutionFlowCondition") == "core.condition.ExecutionFlow"
     assert short_name("io.kestra.plugin.scripts.shell.Commands") == "scripts.shell.Commands"
     assert flow({"id": 7, "type": "x", "a": 1}).tasks["7"].kind == "task"
 
