@@ -160,6 +160,22 @@ class ExecutionStore:
         self._signals.changed(effect.rows, attended=True)
         self._signals.told(effect.woken)
 
+    async def break_off(self, row: Row, ending: str, ends: FlowEnding, freed: Freed) -> None:
+        """Ends an execution without a step: what its inbox holds is forgotten, what it has open is not wanted any more.
+
+        `row` is the execution as it was read. Raises StaleExecutionError.
+        """
+        async with self._database.connection() as connection, connection.transaction():
+            if not await connection.fetch(SQL["break_execution"], row["key"], row["version"], ending):
+                raise StaleExecutionError
+            rows = await connection.fetch(
+                SQL["end_execution"], row["id"], "FAILED", ends.outcome, ends.result, ends.error, ends.reason
+            )
+            await connection.execute(SQL["leave_unwanted"], row["id"], None)
+            woken = await slots.free(connection, row["key"], freed)
+        self._signals.changed(rows, attended=True)
+        self._signals.told([row["id"], *woken])
+
 
 async def _take(connection: Connection, step: StepRecord) -> _Effect:
     if step.tasks:

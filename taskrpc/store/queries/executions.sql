@@ -84,6 +84,22 @@ with held as materialized (
 )
 select id, taskrpc.now() as now from fence;
 
+-- name: break_execution
+-- Ends an execution that cannot go on, if it is as it was read and nobody else holds its workflow; empties its inbox.
+-- $1 key, $2 version, $3 what it ended with.
+with held as materialized (
+    select t.id from taskrpc.execution e join taskrpc.task t on t.id = e.id where e.key = $1 for update of t skip locked
+), fence as materialized (
+    update taskrpc.execution e set version = version + 1, ending = $3::text::json from held
+    where e.key = $1 and e.version = $2 and e.id = held.id
+    returning e.key, e.id
+), emptied as (
+    delete from taskrpc.event e using fence f where e.workflow_id = f.id and e.kind <> 'unwanted'
+), timers as (
+    delete from taskrpc.execution_timer t using fence f where t.execution = f.key
+)
+select id from fence;
+
 -- name: enter_state
 -- Shows the state of an execution on its workflow, which is locked. $1 id, $2 state.
 update taskrpc.task set state = $2, version = version + 1, updated_at = taskrpc.now() where id = $1 returning *;
