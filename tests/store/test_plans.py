@@ -263,7 +263,7 @@ def _workflows(condition: str, *further: object) -> Arguments:
 
     def arguments(crowd: Crowd) -> list[object]:
         ids = crowd.column(
-            f"select id from taskrpc.task where kind = 'workflow' and state is null and {condition} limit {FEW}"
+            f"select id from taskrpc.task where state is null and kind = 'workflow' and {condition} limit {FEW}"
         )
         return [ids, *([f"{value}-{i}" for i in ids] if isinstance(value, str) else value for value in further)]
 
