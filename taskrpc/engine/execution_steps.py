@@ -21,7 +21,7 @@ from taskrpc.engine.execution_facts import Outside, Sources
 from taskrpc.engine.execution_files import places_of
 from taskrpc.engine.execution_starts import FAILED_CHECK
 from taskrpc.engine.flows import LoadedFlow, flow_name
-from taskrpc.store.executions import ExecutionStore, OutdatedDefinitionError, StepRecord, Told
+from taskrpc.store.executions import ExecutionStore, FlowEnding, OutdatedDefinitionError, StepRecord, Told
 from taskrpc.store.slots import Freed, Slots
 from taskrpc.store.workflows import NewWorkflow, RunRecord
 
@@ -74,6 +74,18 @@ class Steps:
             else:
                 text = await self._store.outputs(execution_id, run.n)
                 run.outputs = None if text is None else orjson.loads(text)
+
+    async def break_off(self, execution_id: str, problem: str) -> None:
+        """Ends an execution that cannot go on: it has failed, and what it has open is canceled."""
+        row = await self._store.get(execution_id)
+        if row is None:
+            return
+        newest = await self._flows.load(row["name"])
+        concurrency = None if newest is None else newest.flow.concurrency
+        freed = Freed(row["name"], None if concurrency is None else concurrency.limit)
+        reason = document_text({"type": "awf.workflow/internal-error", "message": problem})
+        ending = document_text({"state": "FAILED", "problem": problem})
+        await self._store.break_off(row, ending, FlowEnding("failed", None, reason, reason), freed)
 
     async def take(self, cached: Cached, rows: Sequence[Row], server: str) -> None:
         """Takes one step on this server: these events are worked off, or as many of them as a step has room for.

@@ -14,12 +14,14 @@ from taskrpc.errors import TaskRpcError
 from taskrpc.store.batcher import Spawn
 from taskrpc.store.database import CommitUnknown
 from taskrpc.store.executions import ExecutionStore, OutdatedDefinitionError, StaleExecutionError
+from taskrpc.store.recovery import CONFLICTS
 
 log = logging.getLogger(__name__)
 
 SLOW_POLL_SECONDS: Final = 0.5
 # An execution stays with the server that has it in memory, unless that does not react for so long.
 GIVE_WAY_SECONDS: Final = 0.2
+MOST_FAILURES: Final = 3
 _AT_ONCE: Final = 4
 _SHORTEST_PAUSE_SECONDS: Final = 0.005
 _LONGEST_PAUSE_SECONDS: Final = 0.5
@@ -38,6 +40,7 @@ class FlowLoop:
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._busy: dict[str, bool] = {}
         self._seen: dict[str, int] = {}
+        self._failures: dict[str, int] = {}
         self._hand_on: Callable[[Sequence[str]], None] = lambda ids: None
 
     def hand_on(self, hand_on: Callable[[Sequence[str]], None]) -> None:
@@ -87,11 +90,23 @@ class FlowLoop:
                 async with self._turns:
                     await self._work_off(execution_id, first)
                 if not self._busy[execution_id]:
-                    return
+                    break
+            self._failures.pop(execution_id, None)
         except (TaskRpcError, CommitUnknown) as error:
             log.info("execution %s has to wait: %s", execution_id, error)
+        except Exception as error:
+            await self._failed(execution_id, error)
         finally:
             del self._busy[execution_id]
+
+    async def _failed(self, execution_id: str, error: Exception) -> None:
+        """A defect: the step is tried again by `look`; an execution that cannot go on at all is ended, so that nobody
+        waits for it for ever."""
+        number = self._failures[execution_id] = self._failures.get(execution_id, 0) + 1
+        log.error("execution %s cannot go on (%d of %d)", execution_id, number, MOST_FAILURES, exc_info=error)
+        if number >= MOST_FAILURES:
+            del self._failures[execution_id]
+            await self._steps.break_off(execution_id, f"A defect of the server: {type(error).__name__}: {error}"[:500])
 
     async def _work_off(self, execution_id: str, first: int | None) -> None:
         cached, pause = self.cache.take(execution_id), _SHORTEST_PAUSE_SECONDS
@@ -105,7 +120,7 @@ class FlowLoop:
             try:
                 await self._carry_out(cached, rows)
                 pause = _SHORTEST_PAUSE_SECONDS
-            except StaleExecutionError:
+            except (StaleExecutionError, *CONFLICTS):
                 cached = None
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)

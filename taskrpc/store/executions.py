@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import orjson
 
+from taskrpc.core.flow.inbox import microseconds
 from taskrpc.core.model import Queue, Row
 from taskrpc.store import gates, slots
 from taskrpc.store.creations import NewTask
@@ -96,6 +97,7 @@ class _Effect:
     rows: list[Record] = field(default_factory=list)
     admitted: list[Queue] = field(default_factory=list)
     woken: list[str] = field(default_factory=list)
+    due_in: float | None = None
 
 
 class ExecutionStore:
@@ -158,15 +160,34 @@ class ExecutionStore:
             effect = await _take(connection, step)
         self._signals.queued(effect.admitted)
         self._signals.changed(effect.rows, attended=True)
-        self._signals.told(effect.woken)
+        self._signals.told([*effect.woken, *(workflow.id for workflow in step.workflows)])
+        if effect.due_in is not None:
+            self._signals.due(effect.due_in)
+
+    async def break_off(self, row: Row, ending: str, ends: FlowEnding, freed: Freed) -> None:
+        """Ends an execution without a step: what its inbox holds is forgotten, what it has open is not wanted any more.
+
+        `row` is the execution as it was read. Raises StaleExecutionError.
+        """
+        async with self._database.connection() as connection, connection.transaction():
+            if not await connection.fetch(SQL["break_execution"], row["key"], row["version"], ending):
+                raise StaleExecutionError
+            rows = await connection.fetch(
+                SQL["end_execution"], row["id"], "FAILED", ends.outcome, ends.result, ends.error, ends.reason
+            )
+            await connection.execute(SQL["leave_unwanted"], row["id"], None)
+            woken = await slots.free(connection, row["key"], freed)
+        self._signals.changed(rows, attended=True)
+        self._signals.told([row["id"], *woken])
 
 
 async def _take(connection: Connection, step: StepRecord) -> _Effect:
     if step.tasks:
         await connection.execute(SQL["hold_definitions"])
-    if not await connection.fetch(SQL["advance_execution"], *_arguments(step)):
+    now = await connection.fetchval(SQL["advance_execution"], *_arguments(step))
+    if now is None:
         raise StaleExecutionError
-    effect = _Effect()
+    effect = _Effect(due_in=_due_in(step, microseconds(now)))
     if step.ending is not None or step.emptied:
         await connection.execute(SQL["leave_unwanted"], step.id, None if step.ending is not None else step.emptied)
     effect.rows, booked = await start_activities(connection, step.tasks, step.workflows)
@@ -176,6 +197,11 @@ async def _take(connection: Connection, step: StepRecord) -> _Effect:
         effect.woken = await slots.free(connection, step.key, step.freed)
     effect.admitted = await gates.settle(connection, booked)
     return effect
+
+
+def _due_in(step: StepRecord, now: int) -> float | None:
+    """In how many seconds the first of its timers is due."""
+    return (min(timer.at for timer in step.timers) - now) / 1_000_000 if step.timers else None
 
 
 def _arguments(step: StepRecord) -> list[object]:

@@ -16,7 +16,7 @@ OUTAGES: Final = frozenset({"unavailable", "outcome-unknown"})
 _PAUSE_SECONDS: Final = 0.002
 
 # The transaction was rolled back because of another one.
-_CONFLICTS: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+CONFLICTS: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ async def through_outages(database: Database, work: Callable[[], Awaitable[T]]) 
             if doubt:  # it may have found that it was done before
                 await database.confirm()
             return answer
-        except _CONFLICTS as error:
+        except CONFLICTS as error:
             if clock() >= deadline:
                 raise _gave_up(doubt) from error
         except CommitUnknown as lost:

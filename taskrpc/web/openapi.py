@@ -1,5 +1,4 @@
-"""`/openapi/rpc.json`, `rest.json`, `files.json`, `webhooks.json`: what the service can do, for programs. No key
-needed."""
+"""The OpenAPI documents below `/openapi/`: what the service can do, for programs. They need no key."""
 
 from collections.abc import Callable
 from typing import Any, Final

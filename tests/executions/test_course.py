@@ -296,3 +296,12 @@ async def test_a_directory_begins_anew_when_its_executor_is_lost(flows: Flows, c
     assert end["params"] == {"$end": True}
     await flows.server.of("success", again, result={"outputFiles": {}})
     await flows.ended(id, "SUCCESS")
+
+
+async def test_subflows_and_short_timers_need_no_slow_poll(flows: Flows, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = flows.server.parts.services.executions.loop
+    monkeypatch.setattr(loop, "_insist", lambda id, first: None)  # what the slow poll finds is left
+    await flows.put({"id": "nap", "type": "core.flow.Sleep", "duration": "PT0.05S"}, id="sub")
+    sub = {"type": "core.flow.Subflow", "namespace": "company.team", "flowId": "sub"}
+    await flows.put(*({"id": f"sub{n}", **sub} for n in range(3)))
+    await flows.ended(await flows.begin(), "SUCCESS")

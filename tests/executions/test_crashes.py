@@ -6,6 +6,8 @@ from typing import Any, Final
 import asyncpg
 import pytest
 
+from taskrpc.core.flow.advance import step
+from taskrpc.core.flow.advance.events import Ended
 from taskrpc.store.executions import ExecutionStore, StepRecord
 from tests.databases import Clock
 from tests.engine.headless import Headless, headless
@@ -137,3 +139,31 @@ async def test_an_execution_that_somebody_holds_holds_up_no_other(flows: Flows, 
         await flows.ended(free, "SUCCESS")
         assert (await flows.workflow(held))["state"] == "RUNNING"
     await flows.ended(held, "SUCCESS")
+
+
+async def test_an_execution_that_cannot_go_on_fails_and_the_others_go_on(
+    flows: Flows, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = step.advance
+
+    def advance(flow: Any, *more: Any) -> Any:
+        if flow.id == "broken" and any(isinstance(event, Ended) for event in more[1]):
+            raise ZeroDivisionError("a defect")
+        return real(flow, *more)
+
+    monkeypatch.setattr("taskrpc.engine.execution_steps.advance", advance)
+    await flows.put({"id": "both", "type": "core.flow.Parallel", "tasks": [work(), work("open")]}, id="broken")
+    await flows.put(log())
+    broken = await flows.begin("company.team.broken")
+    await flows.work()
+    assert await flows.ended(await flows.begin(), "SUCCESS")
+    ended = await flows.ended(broken, "FAILED")
+    assert ended["outcomeReason"]["type"] == "awf.workflow/internal-error"
+    assert "a defect" in ended["outcomeReason"]["message"]
+
+    async def nothing_is_open() -> bool:
+        tasks = (await flows.call("awf.task/list", filter={"includeDefinitions": [WORK]}))["resources"]
+        return all(task["status"] == "done" for task in tasks)
+
+    await until(nothing_is_open)
+    assert "cannot go on (3 of 3)" in caplog.text

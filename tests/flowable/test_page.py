@@ -29,11 +29,13 @@ async def test_a_run_of_the_page_ends_as_it_says(example: Example, stage: Stage)
     assert without_durations(shown(status)) == without_durations(example.output)
 
 
-def test_the_mistakes_of_the_page_are_those_that_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (example,) = examples(CHECK)
-    (tmp_path / "wrong.yaml").write_text(example.files[0])
+@pytest.mark.parametrize("example", examples(CHECK), ids=lambda example: example.words[0])
+def test_a_flow_of_the_page_is_checked_as_it_says(
+    example: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / example.words[0]).write_text(example.files[0])
     monkeypatch.chdir(tmp_path)
-    assert CliRunner().invoke(app, ["flow", "check", "wrong.yaml"]).output.rstrip("\n") == example.output
+    assert CliRunner().invoke(app, ["flow", "check", *example.words]).output.rstrip("\n") == example.output
 
 
 def test_the_picture_of_the_page_is_that_of_its_flow() -> None:
@@ -41,5 +43,5 @@ def test_the_picture_of_the_page_is_that_of_its_flow() -> None:
 
 
 def test_the_page_has_examples() -> None:
-    assert len(examples(RUN)) >= 5
+    assert (len(examples(RUN)), len(examples(CHECK))) == (7, 2)
     assert len(RIGHT) >= 8

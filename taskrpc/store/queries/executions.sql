@@ -43,7 +43,7 @@ where bytes_before < $3 order by seq;
 
 -- name: advance_execution
 -- Takes the step of an execution, if its version is still $2, its workflow's status still $3, and nobody else holds that:
--- its head, its runs, its events, its timers, its log. No row where that is not so. $1 key, $4 the server, $5 head, $6 what
+-- its head, its runs, its events, its timers, its log. Answers the time; no row where it is not so. $1 key, $4 the server, $5 head, $6 what
 -- it ended with (or null), $7 numbers of runs that are gone;
 -- runs: $8 numbers, $9 parents, $10 bodies, $11 fixed, $12 outputs (both null where they are as they were);
 -- $13 numbers of events that were taken; new events: $14 kinds, $15 subjects, $16 bodies;
@@ -82,7 +82,23 @@ with held as materialized (
     select f.id, 'workflow', taskrpc.at_microseconds(x.at), 'awf.workflow/log', x.entry::json
     from fence f, unnest($22::bigint[], $23::text[]) with ordinality as x(at, entry, n) order by x.n
 )
-select id, taskrpc.now() as now from fence;
+select taskrpc.now() as now from fence;
+
+-- name: break_execution
+-- Ends an execution that cannot go on, if it is as it was read and nobody else holds its workflow; empties its inbox.
+-- $1 key, $2 version, $3 what it ended with.
+with held as materialized (
+    select t.id from taskrpc.execution e join taskrpc.task t on t.id = e.id where e.key = $1 for update of t skip locked
+), fence as materialized (
+    update taskrpc.execution e set version = version + 1, ending = $3::text::json from held
+    where e.key = $1 and e.version = $2 and e.id = held.id
+    returning e.key, e.id
+), emptied as (
+    delete from taskrpc.event e using fence f where e.workflow_id = f.id and e.kind <> 'unwanted'
+), timers as (
+    delete from taskrpc.execution_timer t using fence f where t.execution = f.key
+)
+select id from fence;
 
 -- name: enter_state
 -- Shows the state of an execution on its workflow, which is locked. $1 id, $2 state.
