@@ -29,6 +29,7 @@ from taskrpc.web.resources import Resources
 from taskrpc.web.rest import Rest
 from taskrpc.web.rpc_endpoint import RpcEndpoint
 from taskrpc.web.server import DRAIN_SECONDS, Server
+from taskrpc.web.webhooks import Webhooks
 from taskrpc.wire import yaml_reader
 from taskrpc.wire.faults import EmptyBodyError
 from taskrpc.wire.yaml_places import line_of
@@ -146,6 +147,7 @@ def _server(parts: Parts, worker: int | None) -> Server:
         *health.routes(ready),
         *rest.routes(),
         *FileRoutes(parts.services.files, parts.keys).routes(),
+        *Webhooks(parts.services.triggers, parts.services.workflows, parts.settings.max_body).routes(),
         *openapi.routes(),
     ]
     rpc = RpcEndpoint(parts.services, parts.keys, parts.settings.max_body)

@@ -8,6 +8,16 @@ dir=$(mktemp -d) && trap '[[ $BASHPID != $$ ]] || rm -rf "$dir"' EXIT
 exec {never}<> <(:) # to read from it is a sleep that ends with its process
 printf '%s\n' 'content-type: text/yaml' 'accept: text/yaml' ${TASKRPC_KEY:+"x-api-key: $TASKRPC_KEY"} >"$dir/headers"
 
+# The status of a process in the background, once it has ended. A signal that comes at the very beginning of a wait is
+# heard at its end: so none takes long.
+await() {
+  while kill -0 "$1" 2>/dev/null; do
+    (trap - TERM INT && read -rt 2 -u "$never") & wait -n "$1" $! || :
+    kill $! 2>/dev/null || :
+  done
+  wait "$1"
+}
+
 # rpc METHOD PARAMS: leaves the answer in $answer; status 1 is an error of the service, 2 no answer at all.
 rpc() {
   local file=$dir/$BASHPID
@@ -15,7 +25,7 @@ rpc() {
   # In the background, because a trap waits for what is in the foreground.
   curl --silent --max-time 70 --retry 6 --retry-all-errors --header "@$dir/headers" \
     --data-binary "@$file.request" --output "$file.answer" "$url" &
-  wait $! || return 2
+  await $! || return 2
   answer=$(<"$file.answer")
   [[ $answer == result:* ]] || { echo "$answer" >&2 && return 1; }
 }
@@ -39,7 +49,7 @@ trap stop TERM INT
 
 while :; do
   execution=''
-  rpc long-poll "timeout: 50000"$'\n'"taskDefinitions: ['$definition']" || { sleep 2 & wait $!; continue; }
+  rpc long-poll "timeout: 50000"$'\n'"taskDefinitions: ['$definition']" || { sleep 2 & await $!; continue; }
   # The one resource of the list, moved to the left edge.
   resource=$(awk '!n && /^ *- / { n = index($0, "-") + 1; sub("-", " ") } n { print substr($0, n + 1) }' <<<"$answer")
   execution=$(grep -E '^(id|execId): ' <<<"$resource") && change start || continue
@@ -49,7 +59,7 @@ while :; do
     change notify 'notification: heartbeat' || [[ $? == 2 ]] || kill "$command" # the task is not ours any more
   done >/dev/null &
   heartbeat=$! status=0
-  wait "$command" || status=$?
+  await "$command" || status=$?
   kill "$heartbeat" 2>/dev/null || :
   if ((status == 0)); then
     change success $'result:\n  output: |2-\n'"$(block "$dir/output")" || change fail 'error: {message: its output was refused}' || :

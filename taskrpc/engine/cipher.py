@@ -34,7 +34,7 @@ class Cipher:
     def decrypt(self, namespace: str, key: str, ciphertext: str) -> str:
         """The value; raises `not-configured` if no key fits, or if it was encrypted for another secret."""
         try:
-            owner, name, value = orjson.loads(self._all().decrypt(ciphertext))
+            owner, name, value = orjson.loads(self._all().decrypt(ciphertext.encode()))
         except InvalidToken:
             owner, name, value = None, None, ""
         if (owner, name) != (namespace, key):
@@ -48,7 +48,7 @@ class Cipher:
         """Whether the first key was used."""
         self._all()
         try:
-            self._fernets[0].decrypt(ciphertext)
+            self._fernets[0].decrypt(ciphertext.encode())
         except InvalidToken:
             return False
         return True

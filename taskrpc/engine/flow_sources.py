@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Final, Protocol
 
 import orjson
@@ -87,16 +88,17 @@ class FlowReader:
     def _refusal(self, error: InvalidFlowError, text: str | None) -> TaskRpcError:
         """`invalid-params`: paths are those of the flow, in the order in which people read it."""
         listed = error.mistakes[:MOST_MISTAKES_OF_A_FLOW]
-        lines = (
-            [None for _ in listed]
-            if text is None
-            else self._texts.lines_of(text.encode(), [each.path for each in listed])
-        )
-        errors = [_told(mistake, line) for mistake, line in zip(listed, lines, strict=True)]
-        errors.sort(key=lambda each: each.get("line", 0))
-        first = errors[0]
-        more = f" (and {len(error.mistakes) - 1} more)" if len(error.mistakes) > 1 else ""
-        return TaskRpcError("invalid-params", f"{first['path']}: {first['message']}{more}", {"errors": errors})
+        return refusal_of(error, () if text is None else self._texts.lines_of(text.encode(), [m.path for m in listed]))
+
+
+def refusal_of(error: InvalidFlowError, lines: Sequence[int | None] = ()) -> TaskRpcError:
+    """`invalid-params` for what is wrong in a flow, or in a template; `lines` tell where each mistake stands."""
+    listed = error.mistakes[:MOST_MISTAKES_OF_A_FLOW]
+    errors = [_told(mistake, line) for mistake, line in zip_longest(listed, lines)]
+    errors.sort(key=lambda each: each.get("line", 0))
+    first = errors[0]
+    more = f" (and {len(error.mistakes) - 1} more)" if len(error.mistakes) > 1 else ""
+    return TaskRpcError("invalid-params", f"{first['path']}: {first['message']}{more}", {"errors": errors})
 
 
 def _told(mistake: FlowMistake, line: int | None) -> dict[str, Any]:

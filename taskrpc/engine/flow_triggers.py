@@ -1,10 +1,12 @@
 """What starts executions of flows by itself: schedules, the ends of other executions, calls of addresses."""
 
+import hmac
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
+from taskrpc.core.access import digest_of
 from taskrpc.core.definition import shown
 from taskrpc.core.flow.advance.facts import Facts, MissingFactError
 from taskrpc.core.flow.advance.state import Changes, Head, State
@@ -12,7 +14,7 @@ from taskrpc.core.flow.durations import moment
 from taskrpc.core.flow.expressions.errors import ExpressionError
 from taskrpc.core.flow.model import Flow, Trigger
 from taskrpc.core.flow.schedules import rule_id, variables
-from taskrpc.core.flow.triggers import Firing, after_step, begins, entered, fires, listens
+from taskrpc.core.flow.triggers import Firing, after_step, begins, entered, fires, key_of, listens
 from taskrpc.core.ids import derived_id
 from taskrpc.core.rule import SCHEDULER_RULE, SchedulerRule
 from taskrpc.core.timestamps import format_time
@@ -28,6 +30,8 @@ from taskrpc.store.recovery import OUTAGES
 from taskrpc.store.workflows import NewWorkflow
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 TRIGGER_RESOURCE: Final = "AidboxFlowTrigger"
 
@@ -82,11 +86,27 @@ class FlowTriggers:
         requester = {"id": rule_id(name, trigger_id), "resourceType": TRIGGER_RESOURCE}
         return await self._new(TaskRequest(name, firing.inputs, execution_id, requester=requester), loaded, firing)
 
-    async def webhooks(self, name: str) -> list[Trigger]:
-        """The addresses of a flow that can be called now; none where there is no such flow."""
+    async def webhook(self, name: str, key: str) -> Trigger | None:
+        """The trigger that is called with a key; None where there is none. It takes as long for any wrong key."""
         ids = await self._store.webhooks(name)
         loaded = await self._flows.load(name) if ids else None
-        return [] if loaded is None else [each for each in loaded.flow.triggers if each.id in ids]
+        found, at = None, await self._starts.now()
+        for trigger in loaded.flow.triggers if loaded is not None else ():
+            if trigger.id in ids and loaded is not None and await self._is_key(key, trigger, loaded.flow, at):
+                found = trigger
+        return found
+
+    async def _is_key(self, key: str, trigger: Trigger, flow: Flow, at: int) -> bool:
+        try:
+            expected = await self._asking(flow, lambda facts: key_of(trigger, flow, at, facts))
+        except TaskRpcError as refusal:
+            if refusal.type in OUTAGES:
+                raise
+            log.warning(
+                "trigger %s of the flow %s.%s has no key: %s", trigger.id, flow.namespace, flow.id, refusal.message
+            )
+            return False
+        return hmac.compare_digest(digest_of(key.encode()), digest_of(expected.encode()))
 
     async def fired(self, source: LoadedFlow, state: State, changes: Changes) -> list[NewWorkflow]:
         """The executions of other flows that a step of an execution starts, always with the same ids; they are to be
@@ -163,10 +183,8 @@ class FlowTriggers:
     async def _begins(self, loaded: LoadedFlow, trigger: Trigger, said: Mapping[str, Any], at: int) -> Firing | None:
         return await self._asking(loaded.flow, lambda facts: begins(trigger, loaded.flow, said, at, facts))
 
-    async def _asking(
-        self, flow: Flow, render: Callable[[Facts], Firing | None], execution_id: str | None = None
-    ) -> Firing | None:
-        """What a trigger asks for, once all is known that its expressions speak of."""
+    async def _asking(self, flow: Flow, render: Callable[[Facts], T], execution_id: str | None = None) -> T:
+        """What is rendered, once all is known that its expressions speak of."""
         outside = Outside(self._sources, execution_id, flow.namespace, {})
         while True:
             try:

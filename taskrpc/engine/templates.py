@@ -1,12 +1,16 @@
 """Templates: lists of tasks that flows of any namespace take in. Every change is a revision, which stays."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
 
 from taskrpc.core.entries import template_resource
+from taskrpc.core.flow.parse import parse_template
+from taskrpc.core.flow.reading import InvalidFlowError
 from taskrpc.core.model import Resource
+from taskrpc.engine.flow_sources import refusal_of
 from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.store.database import Database, Record
 from taskrpc.store.entries import Entries, Page
@@ -25,10 +29,15 @@ class Templates:
         self._entries = Entries(database, "template")
 
     async def put(self, namespace: str, id: str, spec: Mapping[str, Any]) -> Resource:
-        """Adds a revision, or none if the newest says the same; answers the newest."""
+        """Adds a revision, or none if the newest says the same; answers the newest. Raises `invalid-params` with the
+        path of every mistake in its tasks."""
         text = orjson.dumps(spec)
         if len(text) > LARGEST_TEMPLATE:
             raise invalid_params("tasks", f"a template has at most {LARGEST_TEMPLATE} bytes, not {len(text)}")
+        try:
+            await asyncio.to_thread(parse_template, {"namespace": namespace, "id": id, **spec})
+        except InvalidFlowError as error:
+            raise refusal_of(error) from None
         while not (rows := await self._entries.put(namespace, id, text.decode())):
             pass  # somebody added a revision at the same moment: look at that one
         return _resource(rows[0])

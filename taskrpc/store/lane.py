@@ -1,8 +1,8 @@
 """Connections that are used over and over, and a turn for each of them.
 
-asyncpg's pool would do, but makes two tasks and two timers for every statement: in a call that has nothing beside it
-that was an eighth of the server's time. Two things are known of a connection here that the driver does not tell: which
-backend serves it, since process ids mean nothing once another node has taken over; and whether PostgreSQL gave up
+asyncpg's pool would do, but makes two tasks and two timers for every statement: for a call that has nothing beside it
+that was a quarter of what the server does. Two things are known of a connection here that the driver does not tell:
+which backend serves it, since process ids mean nothing once another node has taken over; and whether PostgreSQL gave up
 waiting for a standby in one of its commits.
 """
 

@@ -1,9 +1,8 @@
 """`PUT` and `GET /files/{path}`: contents stream between the client and the storage, in bounded memory."""
 
 import asyncio
-import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from email.utils import format_datetime
 from typing import Final
 
@@ -19,14 +18,12 @@ from taskrpc.engine.files import Files, checked, too_large
 from taskrpc.engine.keys import Keys
 from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.rpc.access import FILES, check_unbound
-from taskrpc.rpc.defects import defect
 from taskrpc.storage.storage import OpenFile
+from taskrpc.web.answering import answering
 from taskrpc.web.protocol import FILES_PATH
-from taskrpc.web.rpc_endpoint import refusal_reply, request_id
 from taskrpc.wire.codecs import JSON
 
-log = logging.getLogger(__name__)
-
+_STOPPED: Final = TaskRpcError("unavailable", "This server stops; nothing was done, try again", {"retryAfter": 1})
 _RANGE: Final = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))", re.ASCII)
 
 
@@ -39,7 +36,13 @@ class FileRoutes:
 
     def routes(self) -> list[Route]:
         """Reading and writing."""
-        return [Route(f"{FILES_PATH}{{path:path}}", _answering(self._answer), methods=["GET", "HEAD", "PUT"])]
+        return [
+            Route(
+                f"{FILES_PATH}{{path:path}}",
+                answering(self._answer, "a file", _STOPPED),
+                methods=["GET", "HEAD", "PUT"],
+            )
+        ]
 
     async def _answer(self, request: Request) -> Response:
         return await (self._put(request) if request.method == "PUT" else self._get(request))
@@ -157,29 +160,3 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
             yield piece
     except ClientDisconnect:
         raise TaskRpcError("request-timeout", "The body did not come as a whole; nothing was stored") from None
-
-
-def _answering(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """A handler for Starlette: the answer, or the error as JSON."""
-
-    async def handle(request: Request) -> Response:
-        headers = {"x-request-id": request_id(dict(request.scope["headers"])).decode("latin-1")}
-        try:
-            response = await answer(request)
-            response.headers.update(headers)
-            return response
-        except asyncio.CancelledError:  # of the request's own task, when the server stops and waits no longer
-            error = TaskRpcError("unavailable", "This server stops; nothing was done, try again", {"retryAfter": 1})
-        except TaskRpcError as refusal:
-            error = refusal
-        except Exception:
-            error = defect(f"{request.method} of a file")
-        if error.type == "unavailable":
-            log.warning("%s %s: %s", request.method, request.url.path[:200], error.message)
-        reply = refusal_reply(error, JSON)
-        headers |= {name.decode(): value.decode() for name, value in reply.headers}
-        if error.type == "range-not-satisfiable":
-            headers["content-range"] = f"bytes */{(error.data or {})['size']}"
-        return Response(reply.body, reply.status, headers, JSON.content_type)
-
-    return handle

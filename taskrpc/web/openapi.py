@@ -1,4 +1,5 @@
-"""`/openapi/rpc.json`, `rest.json` and `files.json`: what the service can do, for programs. They need no key."""
+"""`/openapi/rpc.json`, `rest.json`, `files.json`, `webhooks.json`: what the service can do, for programs. No key
+needed."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -7,13 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from taskrpc.web import openapi_files, openapi_rest, openapi_rpc
+from taskrpc.web import openapi_files, openapi_rest, openapi_rpc, openapi_webhooks
 from taskrpc.wire.codecs import JSON
 
 _DOCUMENTS: Final[dict[str, Callable[[], dict[str, Any]]]] = {
     "/openapi/rpc.json": openapi_rpc.document,
     "/openapi/rest.json": openapi_rest.document,
     "/openapi/files.json": openapi_files.document,
+    "/openapi/webhooks.json": openapi_webhooks.document,
 }
 
 

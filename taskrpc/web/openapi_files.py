@@ -5,8 +5,7 @@ from typing import Any, Final
 
 from taskrpc.core.file_uri import PREFIX
 from taskrpc.core.names import LONGEST_PATH
-from taskrpc.errors import HTTP_STATUS
-from taskrpc.web.openapi_parts import ALWAYS, SECURITY_SCHEMES, Schema, head, refusals
+from taskrpc.web.openapi_parts import ALWAYS, PROBLEM, SECURITY_SCHEMES, Schema, head, refusals
 from taskrpc.web.protocol import FILES_PATH
 
 _DESCRIPTION: Final = (
@@ -27,23 +26,7 @@ _SCHEMAS: Final[Schema] = {
         },
         "additionalProperties": False,
     },
-    "Problem": {
-        "type": "object",
-        "required": ["error"],
-        "properties": {
-            "error": {
-                "type": "object",
-                "required": ["type", "message"],
-                "properties": {
-                    "type": {"type": "string", "enum": sorted(HTTP_STATUS)},
-                    "message": {"type": "string"},
-                    "data": {"type": "object"},
-                },
-                "additionalProperties": False,
-            }
-        },
-        "additionalProperties": False,
-    },
+    "Problem": PROBLEM,
 }
 _PATH: Final[Schema] = {
     "name": "path",

@@ -15,6 +15,24 @@ SECURITY_SCHEMES: Final[Schema] = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "basic": {"type": "http", "scheme": "basic"},
 }
+# An error as `/rpc` and most paths tell it.
+PROBLEM: Final[Schema] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["type", "message"],
+            "properties": {
+                "type": {"type": "string", "enum": sorted(HTTP_STATUS)},
+                "message": {"type": "string"},
+                "data": {"type": "object"},
+            },
+            "additionalProperties": False,
+        }
+    },
+    "additionalProperties": False,
+}
 # As long as the service has no keys, none is needed.
 SECURITY: Final[list[dict[str, list[str]]]] = [{}, {"key": []}, {"bearer": []}, {"basic": []}]
 # Whatever is called may be answered so.

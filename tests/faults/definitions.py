@@ -4,6 +4,7 @@ longest is 10 s."""
 from collections.abc import Mapping
 from typing import Any, Final
 
+from tests.faults.courses import LEAF, POISONED_LEAF
 from tests.faults.flows import FLOW, POISONED, STEP
 
 PLAIN: Final = "faults/plain"
@@ -19,6 +20,8 @@ DEFINITIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     FLOW: {**_TIMES, "kind": "workflow", "allowedRetryCount": 50},
     STEP: {**_TIMES, "allowedRetryCount": 50},
     POISONED: {**_TIMES, "allowedRetryCount": 2},
+    LEAF: {**_TIMES, "allowedRetryCount": 1},
+    POISONED_LEAF: {**_TIMES, "allowedRetryCount": 1},
 }
 TASKS: Final = (PLAIN, LIMITED, KEYED)
 KEYS: Final = ("a", "b", "c")

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
+from tests.faults.courses import LEAF, POISONED_LEAF
 from tests.faults.definitions import TASKS
 from tests.faults.flows import FLOW, POISONED, STEP, next_actions
 from tests.faults.parties import Address, Party, over_http
@@ -30,7 +31,7 @@ class Executor(Party):
                 await self._execute(task)
 
     async def _poll(self) -> list[Any]:
-        queues = {"taskDefinitions": [*TASKS, STEP, POISONED], "workflowDefinitions": [FLOW]}
+        queues = {"taskDefinitions": [*TASKS, STEP, POISONED, LEAF, POISONED_LEAF], "workflowDefinitions": [FLOW]}
         further = {"maxBatchSize": self.chance.randint(1, 4)} | ({"start": True} if self.happens(0.3) else {})
         if self.happens(0.8):
             reply = await self.call("awf.task/long-poll", **queues, **further, timeout=self.chance.randint(200, 5000))
@@ -65,7 +66,7 @@ class Executor(Party):
         return await self.call(f"awf.task/{method}", **call)
 
     async def _end(self, task: Any) -> None:
-        if task["definition"] == POISONED:
+        if task["definition"] in (POISONED, POISONED_LEAF):
             await self._of("fail", task, error="poison")
         elif "workflow-definition" in task:
             await self._decide(task)

@@ -1,8 +1,4 @@
-"""The workflows of the workload: what their decisions say, and how they therefore have to end.
-
-Flows, which the server decides itself, are not part of the service yet. They belong here: their definitions, their
-model's outcome as `expected`, and a fault in the middle of a step as one more thing in checker/coverage.py.
-"""
+"""The workflows of the workload that executors decide: what their decisions say, and how they therefore have to end."""
 
 from dataclasses import dataclass
 from typing import Any, Final

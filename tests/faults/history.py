@@ -211,7 +211,8 @@ class _Reader:
             case "healed":
                 self._healings.append(record)
             case "transition":
-                self._logged.append(record["resource"])
+                if "status-after" in record["resource"]:  # else it is what a flow says
+                    self._logged.append(record["resource"])
             case _:
                 self._take_event(record)
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from typing import Final
 
 from tests.faults.checker.coverage import seen
@@ -50,9 +51,14 @@ def recoveries(history: History) -> Iterator[Recovery]:
 
 
 def _next_success(successes: Sequence[Operation], fault: Fault) -> float | None:
-    after = (each.completed for each in successes if each.invoked >= fault.began and each.server != fault.target)
-    first = min(after, default=None)
-    return None if first is None else first - fault.began
+    """`successes` are in the order in which they were begun."""
+    first = inf
+    for n in range(bisect.bisect_left(successes, fault.began, key=lambda each: each.invoked), len(successes)):
+        if successes[n].invoked > first:
+            break
+        if successes[n].server != fault.target:
+            first = min(first, successes[n].completed)
+    return None if first == inf else first - fault.began
 
 
 def _longest_pause(ends: Sequence[float], fault: Fault) -> float:

@@ -35,6 +35,12 @@ def test_a_wait_is_neither_too_short_nor_too_long(params: Any, seconds: float, r
     assert broken_rules(_ended(told, "due").drained()) == rules
 
 
+def test_a_wait_until_a_time_that_is_past_ends_at_once() -> None:
+    told = _begun(WAIT, {"until": "1970-01-01T00:00:05Z"})
+    told.now -= 0.01  # by a transaction that began before
+    assert check(_ended(told, "due").drained()) == []
+
+
 def test_a_wait_may_be_late_after_an_outage_and_not_because_a_server_was_killed() -> None:
     late = {}
     for fault in ("kill-postgres", "kill-server"):

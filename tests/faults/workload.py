@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from tests.faults.courses import Conductor, put_flows
 from tests.faults.definitions import DEFINITIONS, KEYS, TASKS
 from tests.faults.flows import FLOW, KINDS
 from tests.faults.occasions import Publisher, Waiter, put_rules
@@ -82,11 +83,12 @@ class User(Party):
 
 
 async def define(party: Party) -> None:
-    """Puts the definitions and the rules of the workload."""
+    """Puts the definitions, the flows and the rules of the workload."""
     for name, fields in DEFINITIONS.items():
         reply = await party.insist("awf.definition/put", id=name, **fields)
         assert reply is not None
         assert reply.status == 200, reply.body
+    await put_flows(party)
     await put_rules(party)
 
 
@@ -95,7 +97,7 @@ async def run_workload(recorder: Recorder, servers: Sequence[Address], seed: str
     known: deque[str] = deque(maxlen=_REMEMBERED)
     with ExitStack() as at_the_end:
         async with asyncio.TaskGroup() as group:
-            for kind, count in ((Creator, CREATORS), (User, USERS), (Waiter, 1), (Publisher, 1)):
+            for kind, count in ((Creator, CREATORS), (User, USERS), (Waiter, 1), (Publisher, 1), (Conductor, 1)):
                 for name in (f"{kind.__name__.lower()}-{n}" for n in range(count)):
                     clients = over_http(recorder, name, servers, at_the_end)
                     group.create_task(kind(known, name, clients, seed).run(is_over))

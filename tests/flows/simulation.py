@@ -7,7 +7,7 @@ import copy
 import heapq
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from taskrpc.core.flow.advance.events import (
@@ -163,6 +163,7 @@ class World:
                 break
             except MissingFactError as missing:
                 self.facts.learn(missing.key, self._fact(*missing.key))
+        known = len(execution.state.head.history)
         execution.told += events[: step.taken]
         execution.inbox = events[step.taken :] + execution.inbox
         execution.state.apply(step.changes)
@@ -170,14 +171,16 @@ class World:
         execution.actions += step.actions
         for action in step.actions:
             self._do(execution, action)
-        if any(isinstance(action, End) for action in step.actions):
-            self._fire(execution)
+        for entered, _ in execution.state.head.history[known:]:
+            self._fire(execution, entered)
 
-    def _fire(self, execution: Execution) -> None:
+    def _fire(self, execution: Execution, entered: str) -> None:
+        state = copy.copy(execution.state)
+        state.head = replace(state.head, state=entered)
         for flow in self.flows.values():
             for trigger in flow.triggers:
                 if trigger.type == "Flow" and flow is not execution.flow:
-                    firing = fires(trigger, flow, execution.flow, execution.state, self.facts)
+                    firing = fires(trigger, flow, execution.flow, state, self.facts)
                     if firing is not None:
                         self.start(flow, firing.inputs, labels=firing.labels, trigger=firing.trigger)
 

@@ -83,6 +83,7 @@ WRONG: Final[list[dict[str, Any]]] = [
             {"outputsContain": {"value": "y"}}, {"outputsStartsWith": {"value": "x"}}, {"outputKeys": ["other"]},
             {"outputsNull": ["value"]}, {"outputsGreaterThan": {"value": "z"}}, {"historyCounts": {"RUNNING": 2}},
             {"minDurationSeconds": 1}, {"startsAfterExecutionEnd": True}, {"nope": 1},
+            {"outputsNotBlank": ["other"]},
         )
     ),
     {"taskRuns": [{"taskId": "other"}]},

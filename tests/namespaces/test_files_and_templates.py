@@ -11,7 +11,7 @@ from tests.engine.headless import headless
 from tests.services import Rpc
 
 TEAM = {"namespace": "company.team"}
-TASKS = [{"id": "a", "type": "core.log.Log"}]
+TASKS = [{"id": "a", "type": "core.log.Log", "message": "x"}]
 
 
 @pytest.mark.parametrize("content", [b"", b"a\n", bytes(range(256)), "größe".encode(), b"a\0b"])
@@ -59,11 +59,11 @@ async def test_a_template_that_changes_while_it_is_deleted_is_deleted(database_u
 
         async def change() -> None:
             for number in range(20):
-                await server.call("awf.template/put", **TEAM, id="t", tasks=[{**TASKS[0], "n": number}])
+                await server.call("awf.template/put", **TEAM, id="t", tasks=[{**TASKS[0], "message": f"{number}"}])
 
         _, deleted = await asyncio.gather(change(), server.call("awf.template/delete", **TEAM, id="t"))
         assert deleted == {}
-        last = await server.call("awf.template/put", **TEAM, id="t", tasks=[{**TASKS[0], "n": "last"}])
+        last = await server.call("awf.template/put", **TEAM, id="t", tasks=[{**TASKS[0], "message": "last"}])
         assert last["resource"]["revision"] == 23
 
 

@@ -71,6 +71,19 @@ async def test_a_ciphertext_that_is_moved_to_another_secret_is_refused(
             await reveal(server)
 
 
+@pytest.mark.parametrize("ciphertext", ["", "x", "größe", "gAAAA"])
+async def test_a_ciphertext_that_is_none_is_refused(
+    database_url: str, observer: asyncpg.Connection, ciphertext: str
+) -> None:
+    async with headless(database_url, loops=False, secret_key=new_key()) as server:
+        await server.call("awf.secret/put", **NAME, value=SECRET)
+        await observer.execute("update taskrpc.secret set ciphertext = $1", ciphertext)
+        with pytest.raises(TaskRpcError, match="cannot be decrypted"):
+            await reveal(server)
+        with pytest.raises(TaskRpcError, match="cannot be decrypted"):
+            await server.parts.services.namespaces.secrets.reencrypt()
+
+
 async def test_without_a_key_nothing_is_stored_and_other_servers_go_on(
     database_url: str, observer: asyncpg.Connection
 ) -> None:

@@ -92,11 +92,12 @@ class BadExecutor:
     async def _succeed(self, task: Any) -> None:
         following = {"poll": self._poll_params() | {"timeout": 0}} if self._happens(0.3) else {}
         self._wire.send("awf.task/success", id=task["id"], execId=task["execId"], result={"ok": True}, **following)
+        self._ledger.unanswered[task["id"]].add(task["execId"])
         if self._happens(0.02):
-            self._ledger.unanswered[task["id"]].add(task["execId"])
             await self._die()
             return
-        reply = await self._wire.receive()
+        reply = await self._wire.receive()  # the fleet may be called off in here
+        self._ledger.unanswered[task["id"]].discard(task["execId"])
         if self._accepted(reply):
             self._ledger.acknowledged[task["id"]].append(task["execId"])
             for further in reply.result.get("resources", ()):

@@ -11,7 +11,7 @@ from tests.web.test_bad_params import TEXT, invalid
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PLACE: Final = {"namespace": "team"}
-TASKS: Final = [{"id": "a", "type": "core.log.Log"}]
+TASKS: Final = [{"id": "a", "type": "core.log.Log", "message": "x"}]
 GOOD: Final[dict[str, dict[str, Any]]] = {
     "kv/put": {**PLACE, "key": "k", "value": 1},
     "kv/get": {**PLACE, "key": "k"},

@@ -23,6 +23,9 @@ SHORT_SECONDS = 0.01
 CONFIG = """
 [parameters]
 workflowId = "fuzzed"
+namespace = "fuzzed"
+flowId = "fuzzed"
+key = "fuzzed"
 """
 
 
@@ -92,6 +95,16 @@ async def test_files_are_answered_as_their_document_says(database_url: str, tmp_
         await _fuzz(f"{server.url}/openapi/files.json", tmp_path, "--max-examples", "60")
     stored = sum(1 for path in (storage / "files").rglob("*") if path.is_file())
     assert stored > 5, "files were stored, not only refused"
+
+
+async def test_webhooks_are_answered_as_their_document_says(service: Running, rpc: Rpc, tmp_path: Path) -> None:
+    (path,) = (await _document(service, "webhooks"))["paths"].items()
+    assert (path[0], set(path[1])) == ("/api/v1/webhook/{namespace}/{flowId}/{key}", {"parameters", "post"})
+    trigger = {"id": "hook", "type": "core.trigger.Webhook", "key": "fuzzed"}
+    task = {"id": "tell", "type": "core.log.Log", "message": "{{ trigger.body }}"}
+    await rpc.call("awf.flow/put", id="fuzzed", namespace="fuzzed", tasks=[task], triggers=[trigger])
+    await _fuzz(f"{service.url}/openapi/webhooks.json", tmp_path, "--max-examples", "30")
+    assert (await rpc.call("awf.workflow/list")).result["total"] > 5, "flows were started, not only refused"
 
 
 async def test_rpc_answers_as_its_document_says(

@@ -13,6 +13,7 @@ from taskrpc.core.flow.durations import parse_duration
 from taskrpc.core.flow.expressions.errors import ExpressionError
 from taskrpc.core.flow.expressions.rendering import Rendering
 from taskrpc.core.flow.expressions.values import is_truthy_text
+from taskrpc.core.flow.expressions.yaml_texts import read_yaml
 from taskrpc.core.flow.model import Input
 
 _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s.]+(?:\.[^@\s.]+)*")
@@ -199,6 +200,10 @@ def _json(value: Any, _: Mapping[str, Any]) -> Any:
     return orjson.loads(value) if isinstance(value, str) else value
 
 
+def _yaml(value: Any, _: Mapping[str, Any]) -> Any:
+    return read_yaml(value) if isinstance(value, str) else value
+
+
 def _array(value: Any, rules: Mapping[str, Any]) -> list[Any]:
     elements = _json(value, rules)
     if not isinstance(elements, list):
@@ -221,7 +226,7 @@ _READ: Final[Mapping[str, Callable[[Any, Mapping[str, Any]], Any]]] = {
     "INT": _number(int), "FLOAT": _number(float), "BOOL": _boolean, "BOOLEAN": _boolean,
     "DATE": _moment(date.fromisoformat), "TIME": _moment(time.fromisoformat), "DATETIME": _moment(_instant),
     "DURATION": _duration, "SELECT": _select, "ENUM": _select, "MULTISELECT": _multiselect,
-    "ARRAY": _array, "JSON": _json, "YAML": _json, "FORM": _json,
+    "ARRAY": _array, "JSON": _json, "YAML": _yaml, "FORM": _json,
 }  # fmt: skip
 _ARTICLES: Final = {
     "INT": "a whole number", "FLOAT": "a number", "BOOL": "true or false", "BOOLEAN": "true or false", "JSON": "JSON",

@@ -15,14 +15,16 @@ _SELECT: Final = {"values": "any", "expression": "text", "allowCustomValue": "fl
 _BOUNDS: Final = {"min": "scalar", "max": "scalar"}
 _TIMES: Final = {"after": "text", "before": "text"}
 TYPES: Final[Mapping[str, Mapping[str, str]]] = {
-    "STRING": {"validator": "text"}, "EMAIL": {}, "URI": {}, "INT": _BOUNDS, "FLOAT": _BOUNDS, "BOOL": {},
+    "STRING": {"validator": "pattern"}, "EMAIL": {}, "URI": {}, "INT": _BOUNDS, "FLOAT": _BOUNDS, "BOOL": {},
     "BOOLEAN": {},
     "DATE": _TIMES, "TIME": _TIMES, "DATETIME": _TIMES, "DURATION": {"min": "duration", "max": "duration"},
     "SELECT": _SELECT, "ENUM": _SELECT, "MULTISELECT": {**_SELECT, "options": "any", "itemType": "text"},
     "ARRAY": {"itemType": "text!"}, "JSON": {}, "YAML": {},
     "FILE": {"allowedFileExtensions": "texts", "extension": "text"},
-    "SECRET": {"validator": "text"}, "FORM": {"inputs": "any!"},
+    "SECRET": {"validator": "pattern"}, "FORM": {"inputs": "any!"},
 }  # fmt: skip
+
+_NO_ITEMS: Final = ("ARRAY", "FORM", "SECRET", "SELECT", "ENUM", "MULTISELECT")
 
 
 def read_inputs(reader: Reader, value: Any, path: Path) -> tuple[Input, ...]:
@@ -56,13 +58,11 @@ def _read(reader: Reader, value: Any, path: Path, form: str) -> list[Input]:
             for each in _read(reader, child, at, id + ".")
         ]
     reader.templates(fields.get("defaults"), (*path, "defaults"))
-    if (type == "ARRAY" and fields.get("itemType") not in (*TYPES, None)) or fields.get("itemType") in (
-        "ARRAY",
-        "FORM",
-    ):
-        reader.wrong(
-            (*path, "itemType"), f"is the type of an input, but not ARRAY or FORM, not {shown(fields['itemType'])}"
-        )
+    if (item_type := fields.get("itemType")) is not None and (item_type not in TYPES or item_type in _NO_ITEMS):
+        but = ", ".join(_NO_ITEMS)
+        reader.wrong((*path, "itemType"), f"is the type of an input, but none of {but}, not {shown(item_type)}")
+    if type == "FILE" and "://" not in str(fields.get("defaults", "://")):
+        reader.wrong((*path, "defaults"), f"is the URI of a stored file, not {shown(fields['defaults'])}")
     if type in ("SELECT", "ENUM", "MULTISELECT") and not any(
         key in fields for key in ("values", "options", "expression")
     ):

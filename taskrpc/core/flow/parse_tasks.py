@@ -17,8 +17,8 @@ _LIST_KINDS: Final = ("tasks", "dag", "cases", "oneOrMore")
 _OWN_FIELDS: Final = (*COMMON,)
 _RETRY: Final = {
     "type": "text!", "interval": "duration", "maxInterval": "duration", "minInterval": "duration",
-    "delayFactor": "scalar",
-    "maxAttempts": "integer", "maxAttempt": "integer", "maxDuration": "duration", "warningOnRetry": "flag",
+    "delayFactor": "factor",
+    "maxAttempts": "count", "maxAttempt": "count", "maxDuration": "duration", "warningOnRetry": "flag",
     "behavior": "text",
 }  # fmt: skip
 _DETAILS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -208,14 +208,19 @@ class TaskReader(Reader):
         if behavior not in ("RETRY_FAILED_TASK", "CREATE_NEW_EXECUTION"):
             self.wrong((*path, "behavior"), f"is RETRY_FAILED_TASK or CREATE_NEW_EXECUTION, not {shown(behavior)}")
         attempts = fields.get("maxAttempts", fields.get("maxAttempt"))
-        first = self.duration(fields.get("minInterval" if type == "random" else "interval", "PT0S"), path)
+        first = "minInterval" if type == "random" else "interval"
+        least = self.duration(fields.get(first, "PT0S"), path)
+        bounds = {key: self.duration(fields[key], path) for key in ("maxInterval", "maxDuration") if key in fields}
+        for key, most in bounds.items():
+            if most < least:
+                self.wrong((*path, key), f"is not less than {first}")
         return Retry(
             type=type,
-            interval=first,
-            max_interval=self.duration(fields["maxInterval"], path) if "maxInterval" in fields else first,
+            interval=least,
+            max_interval=bounds.get("maxInterval", least),
             factor=float(fields.get("delayFactor", 2)),
             max_attempts=None if attempts is None else int(attempts),
-            max_duration=self.duration(fields["maxDuration"], path) if "maxDuration" in fields else None,
+            max_duration=bounds.get("maxDuration"),
             warning=fields.get("warningOnRetry", False),
             behavior=behavior,
         )

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+import re2
+
 from taskrpc.core.definition import shown
 from taskrpc.core.flow.durations import parse_duration
 from taskrpc.core.flow.expressions import rendering
@@ -13,6 +15,8 @@ Path = tuple[str | int, ...]
 
 _ID: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _LABEL: Final = re.compile(r"[a-z][\w.-]*")
+# `inputs.my-name`, with nothing around it, is a name that was meant.
+_DASHED: Final = re2.compile(r"\{\{-?\s*(inputs|outputs)\.([\w]+(?:-[A-Za-z]\w*)+)[\w.]*\s*-?\}\}")
 LEVELS: Final = ("ERROR", "WARN", "INFO", "DEBUG", "TRACE")
 CHOICES: Final[Mapping[str, Sequence[str]]] = {
     "level": LEVELS,
@@ -103,6 +107,8 @@ class Reader:
                     rendering.check(value)
                 except ExpressionError as error:
                     self.wrong(path, str(error))
+                if dashed := _DASHED.search(value):
+                    self.wrong(path, f"means a subtraction; write {dashed[1]}['{dashed[2]}'] for a name with a dash")
             case Mapping():
                 for key, each in value.items():
                     self.templates(each, (*path, str(key)))
@@ -173,6 +179,23 @@ class Reader:
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**9:
             return ""
         return f"is a whole number from 0 on, or an expression, not {shown(value)}"
+
+    def _is_count(self, value: Any) -> str:
+        known = not self._is_integer(value) and not (isinstance(value, str) and rendering.is_template(value))
+        return "" if known and int(value) > 0 else f"is a whole number from 1 on, not {shown(value)}"
+
+    @staticmethod
+    def _is_factor(value: Any) -> str:
+        known = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1_000_000
+        return "" if known else f"is a number above 0, not {shown(value)}"
+
+    def _is_pattern(self, value: Any) -> str:
+        options = re2.Options()
+        options.log_errors = False
+        try:
+            return self._is_text(value) or (re2.compile(value, options) and "")
+        except re2.error as error:
+            return f"{shown(value)} is not a regular expression: {error.args[0].decode()}"
 
     @staticmethod
     def _is_map(value: Any) -> str:

@@ -35,6 +35,12 @@ def begins(trigger: Trigger, flow: Flow, variables: Mapping[str, Any], at: int, 
     return Firing(variables, inputs, trigger.properties["labels"])
 
 
+def key_of(trigger: Trigger, flow: Flow, at: int, facts: Facts) -> str:
+    """The key that a call of a Webhook trigger has to bring. Raises as `begins` does."""
+    work = Work(flow, begin(flow, "trigger", at), facts)
+    return rendering(work, work.run(ROOT)).text(trigger.properties["key"])
+
+
 def listens(trigger: Trigger, listener: Flow, source: Flow, head: Head) -> bool:
     """Whether a Flow trigger of `listener` may fire at the present state of an execution of `source`: what needs no
     expression is looked at, and that is most."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from tests.faults.checker.courses import check_courses
 from tests.faults.checker.coverage import check_coverage
 from tests.faults.checker.creates import check_creates
 from tests.faults.checker.executions import check_executions
@@ -25,6 +26,7 @@ CHECKS: Final[tuple[Callable[[History], Iterator[Violation]], ...]] = (
     check_occasions,
     check_limits,
     check_workflows,
+    check_courses,
     check_liveness,
     check_coverage,
 )

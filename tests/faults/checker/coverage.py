@@ -1,9 +1,11 @@
 """Rule 10: a run that met nothing proves nothing; these are the things that it has to have seen."""
 
+import bisect
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Final
 
+from tests.faults.checker.courses import steps_of_flows
 from tests.faults.checker.creates import account
 from tests.faults.checker.violation import Violation
 from tests.faults.history import History, Window
@@ -19,7 +21,7 @@ def check_coverage(history: History) -> Iterator[Violation]:
 
 
 def seen(history: History) -> Mapping[str, int]:
-    """How often each of the things was seen. A fault amid a step of a flow is to be added with flows."""
+    """How often each of the things was seen."""
     return {what: count(history) for what, count in (OF_CALLS | OF_THE_SERVER).items()}
 
 
@@ -66,7 +68,8 @@ def _ticks(history: History) -> int:
 
 def _hit(history: History, windows: list[Window]) -> int:
     """In how many of these spans of time a fault began."""
-    return sum(any(begin < fault.began < end for fault in history.faults) for begin, end in windows)
+    begins = [fault.began for fault in history.faults]
+    return sum(bisect.bisect_right(begins, begin) < bisect.bisect_left(begins, end) for begin, end in windows)
 
 
 # What clients and executors meet, and what the server does by itself, which simulations do not have.
@@ -80,6 +83,7 @@ OF_CALLS: Final[dict[str, Callable[[History], int]]] = {
 }
 OF_THE_SERVER: Final[dict[str, Callable[[History], int]]] = {
     "a fault amid a wait": _during_waits,
+    "a fault amid a step of a flow": lambda history: _hit(history, steps_of_flows(history)),
     "a subscription that an event ended": _logged("event"),
     "a tick of the scheduler": _ticks,
 }

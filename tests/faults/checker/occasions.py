@@ -39,13 +39,13 @@ def _waits(history: History) -> Iterator[Violation]:
             continue
         for step, following in pairwise(steps):
             if step.after == "in-progress":
-                yield from _ended(history, following, _ends_at(history, resource, step))
+                yield from _ended(history, step, following, _ends_at(history, resource, step))
 
 
 def _ends_at(history: History, resource: Record, step: Transition) -> float:
     params = resource["params"]
     if "until" in params:
-        return max(step.at, _on_our_clock(history, params["until"]))
+        return _on_our_clock(history, params["until"])
     return step.at + float(params["duration"]["seconds"])
 
 
@@ -54,10 +54,11 @@ def _on_our_clock(history: History, time: str) -> float:
     return datetime.fromisoformat(time).timestamp() + offset
 
 
-def _ended(history: History, step: Transition, at: float) -> Iterator[Violation]:
+def _ended(history: History, begun: Transition, step: Transition, at: float) -> Iterator[Violation]:
+    """A wait until a time that is past ends at once: perhaps by a transaction that began before its creation's."""
     if step.what == "due" and at - step.at > EARLY_SECONDS:
         yield Violation(6, step.subject, f"its wait ended {at - step.at:.3f} s early")
-    late = overdue(history, at, step.at)
+    late = overdue(history, max(at, begun.at), step.at)
     if late > LATE_SECONDS:
         yield Violation(6, step.subject, f"its wait was {late:.3f} s overdue when {step.what} came")
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from taskrpc.core.lifecycle import EDGES, WORKFLOW_EDGES
 from tests.faults.checker.violation import Violation
+from tests.faults.courses import COURSES
 from tests.faults.history import WORKFLOW, History, Operation, Record, Transition
 
 _KINDS: Final = ("AidboxTask", WORKFLOW)
@@ -39,7 +40,8 @@ def _way(subject: str, transitions: list[Transition]) -> Iterator[Violation]:
 def _agrees(resource: Record, transitions: list[Transition]) -> Iterator[Violation]:
     """Each change of the resource is one line of the log, and the last line is how it is."""
     subject, version = resource["id"], int(resource["meta"]["versionId"])
-    if version != len(transitions):
+    counts_steps = resource["definition"] in COURSES  # most of them change task runs, which are not in this log
+    if version < len(transitions) or (version > len(transitions) and not counts_steps):
         yield Violation(5, subject, f"it is at version {version}, and the log has {len(transitions)} lines")
     elif transitions[-1].after != resource["status"]:
         yield Violation(5, subject, f"it is {resource['status']}, and the log ends with {transitions[-1].after}")

@@ -1,8 +1,7 @@
 """`python -m tests.faults.ha`: the workload of `tests.faults` on three PostgreSQL nodes under Patroni, whose primary is
 killed, frozen and replaced.
 
-It takes etcd (Debian: etcd-server) and Patroni (pip install 'patroni[etcd3]' 'psycopg[binary]'). Exit status 1: a rule
-is violated.
+It takes etcd (Debian: etcd-server) and Patroni (pip install -e '.[ha]'). Exit status 1: a rule is violated.
 """
 
 import contextlib

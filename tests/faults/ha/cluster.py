@@ -28,7 +28,7 @@ _HERE: Final = "127.0.0.1"
 
 
 class State(NamedTuple):
-    """What Patroni says of the cluster: who is primary, who is its synchronous standby, who is up to date."""
+    """What Patroni says of the cluster: who is primary, for whom its commits wait, who is up to date."""
 
     primary: str
     synchronous: list[str]
@@ -37,7 +37,7 @@ class State(NamedTuple):
     @property
     def is_whole(self) -> bool:
         """Whether every node does its work."""
-        return bool(self.synchronous) and len(self.streaming) == NODES - 1
+        return len(self.synchronous) == len(self.streaming) == NODES - 1
 
 
 def free_port() -> int:
@@ -53,7 +53,7 @@ def missing() -> str | None:
     if shutil.which("etcd") is None:
         return "there is no etcd: apt-get install etcd-server"
     if _patroni("patroni") is None:
-        return "there is no Patroni: pip install 'patroni[etcd3]' 'psycopg[binary]'"
+        return "there is no Patroni: pip install -e '.[ha]'"
     if _postgres() is None:
         return "there is no PostgreSQL with pg_rewind: apt-get install postgresql"
     if os.geteuid() == 0 and shutil.which("setpriv") is None:
@@ -195,7 +195,7 @@ class Cluster:
             for node in self.nodes.values():
                 with contextlib.suppress(httpx2.HTTPError):
                     reply = await http.get(f"http://{_HERE}:{node.api_port}/cluster")
-                    return _state(reply.json()["members"])
+                    return state_of(reply.json()["members"])
         return None
 
     async def whole(self) -> State:
@@ -233,7 +233,8 @@ class Cluster:
             await self._etcd.wait()
 
 
-def _state(members: list[dict[str, Any]]) -> State | None:
+def state_of(members: list[dict[str, Any]]) -> State | None:
+    """What the members say that Patroni lists; None when none of them is a primary that works."""
     primaries = [member["name"] for member in members if member["role"] == "leader" and member["state"] == "running"]
     if not primaries:
         return None

@@ -47,7 +47,7 @@ class NodeNemesis(Striker):
             await self._cluster.whole()
 
     async def _kill_standby(self, strike: Strike) -> None:
-        """The standby that commits wait for is killed."""
+        """One of the standbys that commits wait for is killed."""
         state = await self._cluster.whole()
         async with self.recorded(strike, state.synchronous[0]):
             node = self._cluster.nodes[state.synchronous[0]]

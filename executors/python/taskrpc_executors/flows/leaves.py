@@ -3,10 +3,8 @@
 import asyncio
 import contextlib
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from taskrpc.errors import TaskRpcError, invalid_params
@@ -15,6 +13,7 @@ from taskrpc.executor import Executor, Task
 from .http_request import http_request
 from .job import PLACE, Job, Leaf, Properties, Service, read_place, read_properties
 from .local_files import local_files
+from .scratch import Scratch
 from .scripts import node_script, shell_commands, shell_script
 from .working_directory import working_directory
 from .workspace import Workspace
@@ -32,6 +31,7 @@ class FlowLeaves:
 
     def __init__(self, url: str, *, api_key: str | None = None, public_only: bool = False) -> None:
         self.service = Service(url, api_key)
+        self._scratch = Scratch()
         inside: Mapping[str, Leaf] = {
             **_PROCESSES,
             "core.http.Request": partial(_watched, partial(http_request, public_only=public_only)),
@@ -54,8 +54,17 @@ class FlowLeaves:
 
     async def carry_out(self, type: str, task: Task) -> dict[str, Any]:
         """A task of a type, in a directory of its own; answers its outputs."""
-        async with temporary_workspace() as workspace:
+        async with self._workspace() as workspace:
             return await self.leaves[type](self.job(task, task.params, workspace))
+
+    @contextlib.asynccontextmanager
+    async def _workspace(self) -> AsyncIterator[Workspace]:
+        """A new directory that is gone after the block, with all that is in it."""
+        directory = await asyncio.to_thread(self._scratch.directory)
+        try:
+            yield Workspace(directory)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
     def job(self, task: Task, params: Any, workspace: Workspace) -> Job:
         """A task as a job in a directory; raises `invalid-params`."""
@@ -63,16 +72,6 @@ class FlowLeaves:
             raise invalid_params("params", "the properties of the task are expected")
         given = {key: value for key, value in params.items() if key != PLACE}
         return Job(task, given, read_place(params), workspace, self.service)
-
-
-@contextlib.asynccontextmanager
-async def temporary_workspace() -> AsyncIterator[Workspace]:
-    """A new directory that is gone after the block, with all that is in it."""
-    directory = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="taskrpc-work-"))
-    try:
-        yield Workspace(directory)
-    finally:
-        await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
 
 async def _watched(leaf: Leaf, job: Job) -> dict[str, Any]:

@@ -163,9 +163,19 @@ def _values(renders: Rendering, written: Any) -> list[str]:
         values = [_rendered_value(renders, each) for each in written]
     if not isinstance(values, list) or len(values) > MOST_VALUES:
         raise ValueError(f"the values are a list of at most {MOST_VALUES}")
-    if any(value is None for value in values):
-        raise ValueError("a value is null")
+    if nulls := sum(value is None for value in values):
+        raise ValueError(f"Found '{nulls}' null values on Each, with values={_java_text(values)}")
     return list(dict.fromkeys(value if isinstance(value, str) else json_text(value) for value in values))
+
+
+def _java_text(value: Any) -> str:
+    """A value as Java would print it, which is how the message has it that people look for."""
+    match value:
+        case Mapping():
+            return "{" + ", ".join(f"{key}={_java_text(each)}" for key, each in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(_java_text, value)) + "]"
+    return "null" if value is None else text_of(value)
 
 
 def _rendered_value(renders: Rendering, value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -21,6 +22,9 @@ _STYLES: Final = {
     "iso_date": "yyyy-MM-dd", "iso_local_date": "yyyy-MM-dd", "sql": "yyyy-MM-dd HH:mm:ss.SSSSSS",
     "sql_milli": "yyyy-MM-dd HH:mm:ss.SSS", "sql_seq": "yyyy-MM-dd HH:mm:ss",
 }  # fmt: skip
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read_date(value: Any, time_zone: Any = None, pattern: Any = None) -> datetime:
@@ -51,13 +55,17 @@ def _zone(name: Any) -> Any:
 
 @operation("|date")
 def _date(value: Any, format: Any = None, timeZone: Any = None, existingFormat: Any = None, locale: Any = None) -> Any:
+    if value is None:
+        return None
     at = read_date(value, timeZone, existingFormat)
     return format_date(at, text_of(format or "iso"))
 
 
 @operation("|dateAdd", "dateAdd()")
-def _date_add(*given: Any, format: Any = None, timeZone: Any = None) -> str:
+def _date_add(*given: Any, format: Any = None, timeZone: Any = None) -> str | None:
     value, amount, unit = given[-3:]
+    if value is None:
+        return None
     return format_date(_moved(read_date(value, timeZone), whole(amount, "dateAdd"), unit), text_of(format or "iso"))
 
 
@@ -94,7 +102,12 @@ def _timestamp_milli(value: Any, existingFormat: Any = None, timeZone: Any = Non
 
 @operation("|timestampMicro")
 def _timestamp_micro(value: Any, existingFormat: Any = None, timeZone: Any = None) -> int:
-    return round(read_date(value, timeZone, existingFormat).timestamp() * 1_000_000)
+    return (read_date(value, timeZone, existingFormat) - _EPOCH) // timedelta(microseconds=1)
+
+
+@operation("|timestampNano")
+def _timestamp_nano(value: Any, existingFormat: Any = None, timeZone: Any = None) -> int:
+    return 1000 * int(_timestamp_micro(value, existingFormat, timeZone))
 
 
 def format_date(at: datetime, pattern: str) -> str:
@@ -156,6 +169,8 @@ _PARSED: Final = {
 
 
 def _parsed(text: str, pattern: str) -> datetime:
+    if pattern == "rfc_1123_date_time":
+        return parsedate_to_datetime(text)
     return datetime.strptime(
         text, "".join(_directive(found) for found in _LETTERS.finditer(_STYLES.get(pattern, pattern)))
     )

@@ -6,7 +6,7 @@ from a seed. What stands outside of the expression – secrets, keys, files, log
 
 import hashlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,7 +38,11 @@ for _name in OUTSIDE:
 
 @operation("render()", rendering=True)
 def _render(rendering: "Rendering", _: None, toRender: Any, recursive: Any = True) -> Any:
-    """The text, rendered; with `recursive`, again until nothing changes."""
+    """The text, or the texts in a list or map, rendered; with `recursive`, again until nothing changes."""
+    if isinstance(toRender, Mapping):
+        return {key: _render(rendering, None, each, recursive) for key, each in toRender.items()}
+    if isinstance(toRender, list):
+        return [_render(rendering, None, each, recursive) for each in toRender]
     text = toRender
     while isinstance(text, str) and "{" in text:
         rendered = rendering.nested(text)

@@ -71,6 +71,11 @@ def _coalesce(value: Any, other: Any) -> Any:
     return other if value is None or isinstance(value, Absent) else value
 
 
+@operation("coalesce_absent", takes_absent=True)
+def _coalesce_absent(value: Any, other: Any) -> Any:
+    return other if isinstance(value, Absent) else value
+
+
 @operation("list")
 def _list(_: None, *values: Any) -> list[Any]:
     return list(values)
@@ -244,6 +249,8 @@ def _contains(rendering: Any, whole: Any, part: Any) -> bool:
 
 @operation("isIn", rendering=True)
 def _is_in(rendering: Any, part: Any, whole: Any) -> Any:
+    if isinstance(whole, Mapping):
+        return text_of(part) in whole or _is_among(rendering, part, list(whole.values()))
     return _contains(rendering, whole, part)
 
 

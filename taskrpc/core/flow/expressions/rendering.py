@@ -11,7 +11,7 @@ from jinja2.exceptions import UndefinedError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from taskrpc.core.flow.expressions import collections, dates, filters, texts
+from taskrpc.core.flow.expressions import collections, dates, filters, texts, yaml_texts
 from taskrpc.core.flow.expressions.budget import Budget
 from taskrpc.core.flow.expressions.errors import ExpressionError
 from taskrpc.core.flow.expressions.functions import EPOCH, Outside, nothing_outside
@@ -20,7 +20,7 @@ from taskrpc.core.flow.expressions.syntax import PREFIX, PebbleLexer, PebblePars
 from taskrpc.core.flow.expressions.values import Absent, is_truthy_text, plain
 
 LONGEST: Final = 64 * 1024
-_READ_FOR_THEIR_OPERATIONS: Final = (collections, dates, filters, texts)
+_READ_FOR_THEIR_OPERATIONS: Final = (collections, dates, filters, texts, yaml_texts)
 
 
 class _Environment(ImmutableSandboxedEnvironment):

@@ -21,16 +21,17 @@ PREFIX: Final = "v_"
 
 # Binary operators: how tightly they bind; the token or word is the operation's name too, but for those in _NAMES.
 _BINDING: Final = {
-    "or": 10, "and": 15, "contains": 20, "isIn": 30,
+    "or": 10, "and": 15, "contains": 20, "isIn": 30, "matches": 30,
     "eq": 30, "equals": 30, "ne": 30, "gt": 30, "gteq": 30, "lt": 30, "lteq": 30, "is": 32,
     "add": 40, "sub": 40, "mul": 60, "div": 60, "mod": 60, "pipe": 100, "tilde": 110,
-    "dots": 120, "coalesce": 120,
+    "dots": 120, "coalesce": 120, "coalesce_absent": 120,
 }  # fmt: skip
 _NOT: Final = 31
 _SIGN: Final = 500
 _WORDS: Final = {"true": True, "false": False, "null": None, "none": None, "True": True, "False": False, "None": None}
 _OWN_TOKENS: Final = (
-    (re.compile(r"\?\?\??"), "coalesce"),
+    (re.compile(r"\?\?\?"), "coalesce_absent"),
+    (re.compile(r"\?\?"), "coalesce"),
     (re.compile(r"\?"), "question"),
     (re.compile(r"\.\.(?=.)", re.S), "dots"),
 )

@@ -5,7 +5,7 @@ import hashlib
 import re
 import unicodedata
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import re2
@@ -25,6 +25,12 @@ def _pattern(pattern: str) -> Any:
         return re2.compile(pattern, options)
     except re2.error as error:
         raise ExpressionError(f"{shown(pattern)} is not a regular expression: {error}") from None
+
+
+@operation("matches")
+def _matches(value: Any, pattern: Any) -> bool:
+    """Whether a regular expression matches all of a text."""
+    return _pattern(only_text(pattern, "matches")).fullmatch(text_of(value)) is not None
 
 
 @operation("|lower")
@@ -66,10 +72,23 @@ def _replace(value: Any, replace_pairs: Any, regexp: Any = False) -> str:
     if not isinstance(replace_pairs, Mapping):
         raise ExpressionError("replace needs a map of what to replace: replace({'a': 'b'})")
     for old, new in replace_pairs.items():
-        text = _pattern(old).sub(text_of(new), text) if regexp else text.replace(old, text_of(new))
+        text = _pattern(old).sub(_groups(text_of(new)), text) if regexp else text.replace(old, text_of(new))
         if len(text) > 4_000_000:
             raise ExpressionError("replace makes more than 4000000 characters")
     return text
+
+
+def _groups(replacement: str) -> Callable[[Any], str]:
+    """What replaces a match: `$1` is its first group, a backslash takes the next character as it is."""
+    parts = re.findall(r"\\(.)|\$(\d)|([^\\$]+|.)", replacement, re.S)
+
+    def filled(match: Any) -> str:
+        try:
+            return "".join((match[int(group)] or "") if group else taken or text for taken, group, text in parts)
+        except IndexError:
+            raise ExpressionError(f"{shown(replacement)} names a group that there is not") from None
+
+    return filled
 
 
 @operation("|substringBefore")
@@ -112,14 +131,15 @@ def _slugify(value: Any) -> str:
 
 
 @operation("|indent")
-def _indent(value: Any, amount: Any, prefix: Any = "\n") -> str:
-    return text_of(value).replace("\n", "\n" + " " * _padding(amount, "indent"))
+def _indent(value: Any, amount: Any, prefix: Any = " ") -> str:
+    space = text_of(prefix)[:1] * _padding(amount, "indent")
+    return re.sub(r"\r\n|\n|\r", lambda end: end[0] + space, text_of(value))
 
 
 @operation("|nindent")
-def _nindent(value: Any, amount: Any, prefix: Any = "\n") -> str:
-    space = " " * _padding(amount, "nindent")
-    return "\n" + space + text_of(value).replace("\n", "\n" + space)
+def _nindent(value: Any, amount: Any, prefix: Any = " ") -> str:
+    space = text_of(prefix)[:1] * _padding(amount, "nindent")
+    return "\n" + space + re.sub(r"\r\n|\n|\r", lambda end: end[0] + space, text_of(value))
 
 
 def _padding(amount: Any, what: str) -> int:
@@ -127,6 +147,16 @@ def _padding(amount: Any, what: str) -> int:
     if not 0 <= width <= _MOST_PADDING:
         raise ExpressionError(f"{what} needs a width from 0 to {_MOST_PADDING}, not {width}")
     return width
+
+
+_ESCAPES: Final = {"single": ("'", "\\'"), "double": ('"', '\\"'), "shell": ("'", "'\\''")}
+
+
+@operation("|escapeChar")
+def _escape_char(value: Any, type: Any) -> str:
+    if type not in _ESCAPES:
+        raise ExpressionError(f"escapeChar knows {', '.join(_ESCAPES)}, not {shown(type)}")
+    return text_of(value).replace(*_ESCAPES[type])
 
 
 @operation("|startsWith")

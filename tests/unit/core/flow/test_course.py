@@ -60,7 +60,7 @@ def test_values_of_a_loop_are_texts_each_once() -> None:
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        ("[1, null]", "a value is null"),
+        ('[1, null, {"a": [true]}]', "Found '1' null values on Each, with values=[1, null, {a=[true]}]"),
         ("{}", "the values are a list of at most"),
         ("nope", "the values are no JSON list"),
         ([1.5], "a value of a list in YAML is"),

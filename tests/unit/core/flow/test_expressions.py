@@ -11,6 +11,7 @@ from taskrpc.core.flow.expressions.errors import ExpressionError
 from taskrpc.core.flow.expressions.rendering import Rendering, check
 
 VARIABLES: Final = {
+    "deep": "[" * 100,
     "inputs": {
         "one": 1, "two": 2.5, "text": "Ab c", "none": None, "no": False, "list": [3, 1, 2], "empty": [],
         "map": {"k": "v", "items": 5}, "values": {"count": 3}, "json": '{"a": [1, {"b": "x"}]}', "é": "accent",
@@ -56,6 +57,9 @@ MEANINGS: Final = [
     ("{{ 1 < 2 }} {{ 'b' > 'a' }} {{ 2 <= 2 }} {{ 2 >= 3 }}", "true true true false"),
     ("{{ 'abc' contains 'b' }} {{ [1, 2] contains [1, 2] }} {{ inputs.map contains 'k' }} {{ null contains 1 }}", "true true true false"),
     ("{{ 2 isIn [1, 2] }} {{ 'b' isIn 'abc' }}", "true true"),
+    ("{{ 'k' isIn inputs.map }} {{ 'v' isIn inputs.map }} {{ 'x' isIn inputs.map }}", "true true false"),
+    ("{{ 'abc' matches 'a.*' }} {{ 'abc' matches 'b' }}", "true false"),
+    ("{{ null ??? 'd' }}{{ inputs.none ??? 'd' }}{{ x.y ??? 'd' }}", "d"),
     ("{{ 1 ~ true ~ null ~ [1] }}", "1true[1]"),
     # tags
     ("{% for x in loops %}{{ loop.index }}{{ x.name }}{{ loop.last ? '' : ',' }}{% endfor %}", "0a,1b"),
@@ -78,6 +82,15 @@ MEANINGS: Final = [
     ("{{ 'a,b,,' | split(',') }} {{ 'a.b.c' | split('\\.', 2) }} {{ 'a,b,' | split(',', -1) }}", '["a","b"] ["a","b.c"] ["a","b",""]'),
     ("{{ 'Ça va, Bien!' | slugify }}", "ca-va-bien"),
     ("{{ 'a\nb' | indent(2) }}|{{ 'a\nb' | nindent(1) }}", "a\n  b|\n a\n b"),
+    ("{{ 'a\nb' | indent(2, '>') }}|{{ 'a\nb' | nindent(1, '-') }}", "a\n>>b|\n-a\n-b"),
+    ("{{ 'a1b2' | replace({'([a-z])(x)?(\\d)': '$3\\$$1$2'}, regexp=true) }}", "1$a2$b"),
+    ("{{ \"it's\" | escapeChar('single') }} {{ '\"' | escapeChar('double') }} {{ \"'\" | escapeChar('shell') }}", "it\\'s \\\" '\\''"),
+    ("{{ render({'a': ['{' ~ '{ 1 + 1 }' ~ '}', 3]}) }}", '{"a":["2",3]}'),
+    ("{{ 'Tue, 08 Feb 2022 19:38:26 GMT' | date('yyyy-MM-dd HH:mm', existingFormat='rfc_1123_date_time') }}", "2022-02-08 19:38"),
+    ("{{ '2022-02-08T00:00:00.123456Z' | timestampMicro }} {{ '2022-02-08T00:00:00.123456Z' | timestampNano }}", "1644278400123456 1644278400123456000"),
+    ("{{ null | date('yyyy') }}{{ null | dateAdd(1, 'DAYS') }}", ""),
+    ("{{ yaml('a: [1, 2.5, true, ~, x, \"7\", 2020-01-01]').a }} {{ yaml(null) }}{{ yaml('') }}", '[1,2.5,true,null,"x","7","2020-01-01"] '),
+    ("{{ {'a': [1, {'b': 'é'}]} | yaml }}{{ 'x' | yaml }}", "a:\n- 1\n- b: é\nx\n"),
     ("{{ 'abc' | startsWith('a') }} {{ 'abc' | endsWith('a') }}", "true false"),
     ("{{ 'a b&' | urlencode }} {{ 'a+b%26' | urldecode }}", "a+b%26 a b&"),
     ("{{ 'hi' | base64encode }} {{ 'aGk=' | base64decode }}", "aGk= hi"),
@@ -161,6 +174,12 @@ MISTAKES: Final = [
     ("{{ 'a' | replace({'(': 'b'}, true) }}", "is not a regular expression"),
     ("{{ 'a' | split(1) }}", "split needs text, not 1"),
     ("{{ 'a' | indent(100000) }}", "a width from 0 to 10000"),
+    ("{{ 'a' | escapeChar('x') }}", "escapeChar knows single, double, shell"),
+    ("{{ 'a' | replace({'a': '$1'}, regexp=true) }}", "names a group that there is not"),
+    ("{{ yaml('a: &x 1\nb: *x') }}", "has an alias"),
+    ("{{ yaml('? [1]\n: 2') }}", "a key that is no text"),
+    ("{{ yaml('a: [') }}", "is not YAML"),
+    ("{{ yaml(deep) }}", "nested deeper than 64"),
     ("{{ 'a' | indent('x') }}", "indent needs a number"),
     ("{{ 'a' | indent(1.5) }}", "indent needs a whole number"),
     ("{{ '?' | base64decode }}", "is not text in base64"),

@@ -73,6 +73,28 @@ WRONG_TASKS: Final[list[tuple[Any, str]]] = [
         flowable("LoopUntil", "x", LOG, condition="x", failOnMaxReached="maybe"),
         f"{PATH}.failOnMaxReached: is true, false or",
     ),
+    (
+        fail("x", retry={"type": "constant", "interval": "PT1S", "maxAttempts": "{{ 3 }}"}),
+        f"{PATH}.retry.maxAttempts: is a whole number from 1",
+    ),
+    (
+        fail("x", retry={"type": "constant", "interval": "PT1S", "maxAttempts": 0}),
+        f"{PATH}.retry.maxAttempts: is a whole number from 1",
+    ),
+    (
+        fail("x", retry={"type": "constant", "interval": "PT9S", "maxDuration": "PT8S"}),
+        f"{PATH}.retry.maxDuration: is not less than interval",
+    ),
+    (
+        fail("x", retry={"type": "random", "minInterval": "PT9S", "maxInterval": "PT8S"}),
+        f"{PATH}.retry.maxInterval: is not less than minInterval",
+    ),
+    (
+        fail("x", retry={"type": "exponential", "interval": "PT1S", "maxInterval": "PT8S", "delayFactor": "x"}),
+        f"{PATH}.retry.delayFactor: is a number above 0",
+    ),
+    (log("x", "a {{ inputs.server-name }}"), f"{PATH}.message: means a subtraction; write inputs['server-name']"),
+    (log("x", "{{ outputs.my-task.value }}"), f"{PATH}.message: means a subtraction; write outputs['my-task']"),
     (fail("x", retry={"type": "often"}), f"{PATH}.retry.type: is one of constant, exponential, random"),
     (fail("x", retry={"type": "constant"}), f"{PATH}.retry.interval: is required"),
     (
@@ -104,6 +126,10 @@ WRONG_FLOWS: Final[list[tuple[dict[str, Any], str]]] = [
     ({"inputs": [{"id": "a", "type": "SELECT"}]}, "inputs[0]: needs values or an expression"),
     ({"inputs": [{"id": "a", "type": "ARRAY", "itemType": "ARRAY"}]}, "inputs[0].itemType: is the type of an input"),
     ({"inputs": [{"id": "a", "type": "ARRAY", "itemType": "X"}]}, "inputs[0].itemType: is the type of an input"),
+    ({"inputs": [{"id": "a", "type": "ARRAY", "itemType": "SECRET"}]}, "inputs[0].itemType: is the type of an input"),
+    ({"inputs": [{"id": "a", "validator": "("}]}, 'inputs[0].validator: "(" is not a regular expression'),
+    ({"inputs": [{"id": "a", "validator": 1}]}, "inputs[0].validator: is text, not 1"),
+    ({"inputs": [{"id": "a", "type": "FILE", "defaults": "x"}]}, "inputs[0].defaults: is the URI of a stored file"),
     ({"inputs": [{"id": "a", "type": "ARRAY"}]}, "inputs[0].itemType: is required"),
     ({"inputs": [{"id": "a", "type": "INT", "validator": "x"}]}, "inputs[0].validator: unknown property"),
     ({"inputs": [{"id": "a", "dependsOn": {"condition": "{{ 1 + }}"}}]}, "inputs[0].dependsOn.condition: line 1"),
@@ -197,7 +223,7 @@ def test_everything_that_a_flow_can_say_is_read() -> None:
         description: says it all
         revision: 3
         inputs:
-          - {id: form, type: FORM, inputs: [{id: a, type: INT, min: 1}, {name: b}]}
+          - {id: form, type: FORM, inputs: [{id: a, type: INT, min: 1}, {name: b, validator: "[a-z]+"}]}
           - {id: c, type: ARRAY, itemType: INT, required: false, prefill: [1]}
           - {id: d, type: STRING, dependsOn: {inputs: [c], condition: "{{ true }}"}}
         outputs: [{id: o, value: "{{ 1 }}", type: INT, required: false}]
