@@ -75,13 +75,12 @@ class FlowLoop:
             self._busy[execution_id] = False
             self._spawn(self._attend(execution_id, first))
 
-    async def attend(self, execution_id: str) -> None:
-        """Works off an inbox now, and answers when that is done or another server does it."""
-        if execution_id in self._busy:
-            self._busy[execution_id] = True
-            return
-        self._busy[execution_id] = False
-        await self._attend(execution_id, None)
+    async def _insist_later(self, execution_id: str, first: int) -> None:
+        """The same, if the server that has it in memory does not react in time."""
+        await asyncio.sleep(GIVE_WAY_SECONDS)
+        if execution_id not in self._busy:
+            self._busy[execution_id] = False
+            await self._attend(execution_id, first)
 
     async def _attend(self, execution_id: str, first: int | None) -> None:
         try:
@@ -135,8 +134,7 @@ class FlowLoop:
             return False
         if first is None:
             self._hand_on([execution_id])
-            loop = asyncio.get_running_loop()
-            loop.call_later(GIVE_WAY_SECONDS, self._insist, execution_id, rows[0]["seq"])
+            self._spawn(self._insist_later(execution_id, rows[0]["seq"]))
         return True
 
     async def _carry_out(self, cached: Cached, rows: Sequence[Row]) -> None:
