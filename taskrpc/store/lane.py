@@ -104,12 +104,16 @@ class Lane:
     async def _connect(self, url: str, **options: Any) -> Connection:
         since = asyncio.get_running_loop().time()
         connection = await connect(url, **options)
-        connection.since = since
-        connection.backend = Backend(*await connection.fetchrow(SQL["own_backend"]))
-        if self._reads_only:
-            # Nothing is written by mistake. As a setting of the start this would make a primary look like a standby to
-            # who looks for one that takes writes.
-            await connection.execute("set default_transaction_read_only = on")
+        try:
+            connection.since = since
+            connection.backend = Backend(*await connection.fetchrow(SQL["own_backend"]))
+            if self._reads_only:
+                # Nothing is written by mistake. As a setting of the start this would make a primary look like a
+                # standby to who looks for one that takes writes.
+                await connection.execute("set default_transaction_read_only = on")
+        except BaseException:  # also that nobody waits for it any more
+            connection.terminate()
+            raise
         return connection
 
     def close(self) -> None:
