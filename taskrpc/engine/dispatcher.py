@@ -154,12 +154,11 @@ class Dispatcher:
             if busy.isdisjoint(line.queues) and line.waiters:
                 self._eager.discard(line)
                 self._claiming.add(line)
-                self._spawn(self._claim(line))
+                line.claims_sent += 1
+                self._spawn(self._claim(line, line.claims_sent))
             busy |= line.queues
 
-    async def _claim(self, line: _Line) -> None:
-        line.claims_sent += 1
-        number = line.claims_sent
+    async def _claim(self, line: _Line, number: int) -> None:
         generation = line.generation
         rows: Sequence[Record] = []
         more = False
@@ -179,7 +178,7 @@ class Dispatcher:
             asyncio.get_running_loop().call_later(_MOST_LOCKED_PAUSE_SECONDS, self.wake, line.queues)
         finally:
             self._claiming.discard(line)
-        self._hand_out(line, number, rows)
+        self._hand_out(line, rows)
         self._dismiss_impatient(line, number, refusal)
         if known:
             self._plan(line, generation, bool(rows), more)
@@ -198,13 +197,12 @@ class Dispatcher:
             wanted += waiter.most
         return min(wanted, MOST_CLAIMED)
 
-    def _hand_out(self, line: _Line, number: int, rows: Sequence[Record]) -> None:
-        """Who came after the claim was sent gets nothing of it: if it took long, its executions may be over by now."""
+    def _hand_out(self, line: _Line, rows: Sequence[Record]) -> None:
         left = list(rows)
         for waiter in list(line.waiters.values()):
             if not left:
                 break
-            if waiter.claims_seen < number and not waiter.answer.done():
+            if not waiter.answer.done():
                 share, left = self._claims.share(left, waiter.most)
                 waiter.answer.set_result(share)
                 line.waiters.pop(waiter.number)
