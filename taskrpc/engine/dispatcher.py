@@ -164,12 +164,11 @@ class Dispatcher:
             if busy.isdisjoint(line.queues) and line.waiters:
                 self._eager.discard(line)
                 self._claiming.add(line)
-                self._spawn(self._claim(line))
+                line.claims_sent += 1
+                self._spawn(self._claim(line, line.claims_sent))
             busy |= line.queues
 
-    async def _claim(self, line: _Line) -> None:
-        line.claims_sent += 1
-        number = line.claims_sent
+    async def _claim(self, line: _Line, number: int) -> None:
         generation = line.generation
         rows: Sequence[Record] = []
         more = False
@@ -189,7 +188,7 @@ class Dispatcher:
             self._loop.call_later(_MOST_LOCKED_PAUSE_SECONDS, self.wake, line.queues)
         finally:
             self._claiming.discard(line)
-        self._hand_out(line, number, rows)
+        self._hand_out(line, rows)
         self._dismiss_impatient(line, number, refusal)
         if known:
             self._plan(line, generation, bool(rows), more)
@@ -208,11 +207,10 @@ class Dispatcher:
             wanted += waiter.most
         return min(wanted, MOST_CLAIMED)
 
-    def _hand_out(self, line: _Line, number: int, rows: Sequence[Record]) -> None:
-        """Who came after the claim was sent gets nothing of it: if it took long, its executions may be over by now."""
+    def _hand_out(self, line: _Line, rows: Sequence[Record]) -> None:
         left = list(rows)
-        while callers := [each for each in islice(line.waiters.values(), len(left)) if each.claims_seen < number]:
-            for waiter in callers:
+        while left and line.waiters:
+            for waiter in list(islice(line.waiters.values(), len(left))):
                 if not left:
                     break
                 line.leave(waiter)

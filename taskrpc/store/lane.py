@@ -63,6 +63,7 @@ class Lane:
         self._turns = asyncio.Semaphore(size)
         self._all: set[LaneConnection] = set()
         self._idle: list[tuple[float, LaneConnection]] = []
+        self._outages = 0
         self._clock = asyncio.get_running_loop().time
 
     async def wait_turn(self, seconds: float) -> None:
@@ -94,10 +95,16 @@ class Lane:
         return connection
 
     async def _made(self) -> LaneConnection:
-        try:
-            return await self._connect()
-        except _CUT:  # while it was made; that says nothing of the next one
-            return await self._connect()
+        """A new connection, to a node that was asked for it after the last outage had ended."""
+        while True:
+            outages = self._outages
+            try:
+                connection = await self._connect()
+            except _CUT:  # while it was made; that says nothing of the next one
+                connection = await self._connect()
+            if outages == self._outages:
+                return connection
+            connection.terminate()
 
     async def _connect(self) -> LaneConnection:
         connection: LaneConnection = await connect(
@@ -140,6 +147,7 @@ class Lane:
         They may be to a node that is frozen, cut off, or no primary any more. What has been under way for as long is
         cut off too; its sender finds out what became of it.
         """
+        self._outages += 1
         for connection in list(self._all):
             if connection.taken_at is None or connection.taken_at <= since:
                 self._drop(connection)

@@ -167,3 +167,19 @@ async def test_a_connection_that_is_cut_while_it_is_made_is_made_again(
     connection = await lane.take()
     assert await connection.fetchval("select 1") == 1
     lane.terminate()
+
+
+async def test_a_connection_that_was_asked_for_during_an_outage_is_made_again_after_it(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    async def connect_through_an_outage(url: str, **options: Any) -> Any:
+        asked.append(await connect(url, **options))
+        if len(asked) == 1:
+            lane.renew(_now())
+        return asked[-1]
+
+    monkeypatch.setattr("taskrpc.store.lane.connect", connect_through_an_outage)
+    assert await lane.take() is asked[1]
+    assert asked[0].is_closed()
