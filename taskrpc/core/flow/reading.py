@@ -107,7 +107,7 @@ class Reader:
                     rendering.check(value)
                 except ExpressionError as error:
                     self.wrong(path, str(error))
-                if dashed := _DASHED.search(value):
+                if path[0] != "outputs" and (dashed := _DASHED.search(value)):  # an output may be optional
                     self.wrong(path, f"means a subtraction; write {dashed[1]}['{dashed[2]}'] for a name with a dash")
             case Mapping():
                 for key, each in value.items():

@@ -152,6 +152,8 @@ class Work:
             stack += [child.n for child in self.children(at)]
             if self.run(at).state == "RETRYING":
                 self._not_retrying()
+            if at in self.head.detached:
+                self.head.detached.remove(at)
             self._gone[at] = None
             self._runs.pop(at, None)
             self.release(at)

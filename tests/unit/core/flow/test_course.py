@@ -527,6 +527,15 @@ def test_what_was_started_beside_an_execution_may_end_after_its_exit() -> None:
     assert "w SUCCESS" in execution.states()
 
 
+def test_what_a_pass_of_a_loop_has_left_beside_it_is_not_waited_for() -> None:
+    sleep = {"id": "s", "type": "core.flow.Sleep", "duration": "PT2S"}
+    beside = {"id": "a", "type": "core.flow.StartAsync", "taskStart": [sleep], "onStarted": [log("l")]}
+    passes = {"interval": "PT1S", "maxIterations": 2}
+    execution = ran(flowable("LoopUntil", "loop", beside, condition="false", checkFrequency=passes))
+    assert execution.state.head.state == "SUCCESS"
+    assert execution.states().count("s SUCCESS") == 1
+
+
 def test_an_output_that_cannot_be_rendered_fails_the_execution_unless_it_is_optional() -> None:
     wanted = [{"id": "a", "value": "{{ 1 }}", "type": "INT"}, {"id": "b", "value": "{{ x }}", "required": False}]
     assert ran(log("l"), outputs=wanted).state.head.outputs == {"a": 1}

@@ -185,6 +185,11 @@ def test_a_mistake_in_a_flow_is_told_with_its_path(fields: dict[str, Any], mista
     assert mistake in mistakes_in({"id": "flow", "namespace": "company.team", "tasks": [LOG], **fields})
 
 
+def test_an_optional_output_may_ask_for_what_is_not_there() -> None:
+    optional = {"id": "a", "value": "{{ outputs.no-task }}", "required": False}
+    assert [output.id for output in flow(LOG, outputs=[optional]).outputs] == ["a"]
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     told = mistakes_in({"id": "x y", "tasks": [log("a", x=1), {"id": "b"}], "nope": 1})
     assert [line.partition(":")[0] for line in told.split("\n")] == [
