@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Final
 
 from taskrpc.core.ids import serial_id
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 MOST_CLAIMED: Final = 1000
 MOST_ANSWER_BYTES: Final = 32 * 2**20
 _RECOVERY_SECONDS: Final = 60.0
+_SLOW_SECONDS: Final = 1.0
 
 
 class Claims:
@@ -60,7 +62,19 @@ class Claims:
         rows = [row for row in rows if row["id"] is not None]
         now = self._clock()
         self._marks.learn(rows, epoch, now, now - sent_at)
-        return rows, more
+        return self._in_time(rows, now - sent_at), more
+
+    def _in_time(self, rows: list[Record], seconds: float) -> list[Record]:
+        """Those rows whose executions cannot be over yet, after a claim that took so long; the others are given back.
+
+        A claim takes long where its commit waits for a disk or a standby.
+        """
+        if seconds < _SLOW_SECONDS:
+            return rows
+        late = [row for row in rows if row["due_at"] - row["updated_at"] <= timedelta(seconds=seconds)]
+        if late:
+            self._spawn(self.give_back(late))
+        return [row for row in rows if row not in late]
 
     async def find_ready(self, queues: Sequence[Queue]) -> list[Queue]:
         """Which of these queues have tasks that may be claimed."""
