@@ -61,6 +61,21 @@ async def test_flows_see_those_variables_of_the_server_that_are_meant_for_them(
     assert ended["result"] == {"region": "eu", "all": "1", "other": "not shown"}
 
 
+async def test_a_status_shows_labels_also_of_a_promise_that_was_not_kept(flows: Flows) -> None:
+    sla = {
+        "id": "never",
+        "type": "EXECUTION_ASSERTION",
+        "assert": "{{ false }}",
+        "behavior": "NONE",
+        "labels": {"sla": "missed"},
+    }
+    await flows.put(log(), labels={"team": "core"}, sla=[sla])
+    id = await flows.begin()
+    await flows.ended(id, "SUCCESS")
+    status = await flows.call("awf.workflow/status", id=id, **{"include-task-runs?": True})
+    assert status["labels"] == {"system.correlationId": id, "team": "core", "sla": "missed"}
+
+
 async def test_a_failed_flow_says_why(flows: Flows) -> None:
     await flows.put(work())
     id = await flows.begin()
