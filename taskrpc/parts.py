@@ -1,5 +1,6 @@
 """The parts of one server, and how they are told of each other."""
 
+import os
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
@@ -36,7 +37,7 @@ from taskrpc.engine.tasks import Tasks
 from taskrpc.engine.workflows import Workflows
 from taskrpc.rpc.services import Services
 from taskrpc.secret_keys import load_cipher
-from taskrpc.settings import Settings
+from taskrpc.settings import Settings, shown_to_flows
 from taskrpc.storage.choice import open_storage
 from taskrpc.store import log_partitions
 from taskrpc.store.batcher import Spawn
@@ -140,7 +141,7 @@ def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     workflows = Workflows(database, signals, spawn, definitions, starts, results, pump)
     namespaces = Namespaces.on(database, load_cipher(settings))
     files = Files(open_storage(settings.storage, settings.data_dir), FileTokens(database), settings.max_file)
-    outside = Sources(flows, namespaces, files, ExecutionStore(database, signals))
+    outside = Sources(flows, namespaces, files, ExecutionStore(database, signals), shown_to_flows(os.environ))
     executions = executing(database, spawn, definitions, outside, starts, tasks, workflows, signals)
     claims = Claims(database, tasks.transitions["release"], spawn)
     dispatcher = Dispatcher(claims, spawn)

@@ -1,8 +1,9 @@
 """Settings of the service, said once: defaults, `TASKRPC_*` in the environment, and what they mean."""
 
 import ipaddress
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -10,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from taskrpc.core.callback import networks
 
 MIB = 2**20
+_SHOWN_TO_FLOWS: Final = "TASKRPC_ENV_"
 
 
 class Settings(BaseSettings):
@@ -78,3 +80,14 @@ class Settings(BaseSettings):
     def _are_networks(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
         networks(texts)
         return texts
+
+
+def shown_to_flows(environment: Mapping[str, str]) -> dict[str, str]:
+    """`envs` of expressions: variables named TASKRPC_ENV_…, by the rest of the name in lower case. No other variable is
+    for flows to see, as there may be passwords in it."""
+    begin = len(_SHOWN_TO_FLOWS)
+    return {
+        name[begin:].lower(): value
+        for name, value in environment.items()
+        if name[:begin] == _SHOWN_TO_FLOWS and name[begin:]
+    }

@@ -33,7 +33,8 @@ def check(files: Files) -> None:
             for line in error.lines:
                 typer.echo(line, err=True)
         else:
-            typer.echo(f"{file}: {flow.namespace}.{flow.id} is right: {len(flow.tasks)} tasks")
+            count = "1 task" if len(flow.tasks) == 1 else f"{len(flow.tasks)} tasks"
+            typer.echo(f"{file}: {flow.namespace}.{flow.id} is right: {count}")
     if wrong:
         raise typer.Exit(1)
 

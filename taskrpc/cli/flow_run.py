@@ -153,7 +153,8 @@ async def _run(order: _Order, place: _Place, console: Console) -> Status:
         execution_id: str = created["resource"]["id"]
         try:
             async with _executor(url, place):
-                status = await _watched(client, execution_id, console, f" --url {url}")
+                hint = _Hint(order.flows[0][0], f"taskrpc call workflow/resume id={execution_id} --url {url}")
+                status = await _watched(client, execution_id, console, hint)
         except asyncio.CancelledError:
             with contextlib.suppress(TaskRpcError):
                 await client.workflow_kill(execution_id)
@@ -201,7 +202,19 @@ async def _params(order: _Order, url: str, key: str | None) -> dict[str, str]:
     return params
 
 
-async def _watched(client: AsyncClient, execution_id: str, console: Console, place: str) -> Status:
+class _Hint(NamedTuple):
+    """How to have an execution go on that waits for somebody. A loop waits too, but nobody can resume it."""
+
+    flow: Flow
+    command: str
+
+    def is_due(self, status: Status) -> bool:
+        loops = {id for id, task in self.flow.tasks.items() if task.kind == "LoopUntil"}
+        waiting = (run["taskId"] for run in status["taskRuns"] if run["state"] == "PAUSED")
+        return status["resource"].get("state") == "PAUSED" and any(id not in loops for id in waiting)
+
+
+async def _watched(client: AsyncClient, execution_id: str, console: Console, hint: _Hint) -> Status:
     """Shows an execution until it has ended; answers what has become of it."""
     told: set[str] = set()
     live = Live(console=console, auto_refresh=False) if console.is_terminal else None
@@ -214,10 +227,11 @@ async def _watched(client: AsyncClient, execution_id: str, console: Console, pla
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             if is_over(status):
                 return status
-            if status["resource"].get("state") == "PAUSED" and "paused" not in told:
+            if "paused" not in told and hint.is_due(status):
                 told.add("paused")
-                hint = f"It is paused. To resume it: taskrpc call workflow/resume id={execution_id}{place}"
-                console.print(hint, markup=False, highlight=False, soft_wrap=True)
+                console.print(
+                    f"It is paused. To resume it: {hint.command}", markup=False, highlight=False, soft_wrap=True
+                )
             await asyncio.sleep(_INTERVAL_SECONDS)
 
 

@@ -116,6 +116,11 @@ class ExecutionCommands:
         runs = [read_run(row["n"], row["parent"], row["body"], None, row["outputs"]) for row in rows]
         return shown_runs(workflow_id, runs, await self._errors(workflow_id))
 
+    async def labels(self, workflow_id: str) -> dict[str, str] | None:
+        """The labels of an execution, those that have come to it too; None for a workflow of another kind."""
+        rows = await self._database.read("labels_of_execution", workflow_id)
+        return dict(orjson.loads(rows[0]["labels"])) if rows else None
+
     async def _errors(self, workflow_id: str) -> dict[int, str]:
         rows = await self._database.read("errors_of_runs", workflow_id, _MOST_ERRORS)
         entries = [orjson.loads(row["params"]) for row in rows]

@@ -36,6 +36,7 @@ class Sources:
     namespaces: Namespaces
     files: Files
     store: ExecutionStore
+    envs: Mapping[str, str]
 
 
 class Outside:
@@ -43,7 +44,7 @@ class Outside:
 
     def __init__(self, sources: Sources, execution_id: str | None, namespace: str, known: Mapping[Key, Any]) -> None:
         self.facts = Facts(known)
-        self.facts.learn(("environment",), {"envs": {}, "globals": {}, "kestra": {}})
+        self.facts.learn(("environment",), {"envs": dict(sources.envs), "globals": {}, "kestra": {}})
         self.templates: dict[Key, Any] = {}
         self._sources = sources
         self._execution_id = execution_id

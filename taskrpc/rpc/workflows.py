@@ -35,6 +35,8 @@ async def status(services: Services, context: Context, params: p.StatusOfWorkflo
         answer["decisions"] = await services.reading.children(params.id, ("decision",), "include-decisions?")
     if params.task_runs:
         answer["taskRuns"] = await services.executions.commands.task_runs(params.id)
+        labels = await services.executions.commands.labels(params.id)
+        answer |= {} if labels is None else {"labels": labels}
     if params.log:
         answer["log"] = await services.reading.history(params.id)
     return answer

@@ -7,7 +7,7 @@ import pytest
 
 from taskrpc.errors import TaskRpcError
 from tests.databases import Clock
-from tests.engine.headless import Headless
+from tests.engine.headless import Headless, headless
 from tests.executions.flows import Flows, log, work
 from tests.system.waiting import until
 
@@ -46,6 +46,34 @@ async def test_a_status_shows_task_runs_and_the_log(flows: Flows) -> None:
     assert second["startDate"] <= second["attempts"][0]["endDate"] <= second["endDate"]
     said = [entry["action-params"]["message"] for entry in status["log"] if entry["action"] == "awf.workflow/log"]
     assert said == ["no tea", "end"]
+
+
+async def test_flows_see_those_variables_of_the_server_that_are_meant_for_them(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TASKRPC_ENV_REGION", "eu")
+    monkeypatch.setenv("TASKRPC_LOG_RETENTION_DAYS", "7")
+    async with headless(database_url) as server:
+        flows = Flows(server)
+        said = {"region": "{{ envs.region }}", "all": "{{ envs | length }}", "other": "{{ envs.path ?? 'not shown' }}"}
+        await flows.put(log(), outputs=[{"id": id, "type": "STRING", "value": value} for id, value in said.items()])
+        ended = await flows.ended(await flows.begin())
+    assert ended["result"] == {"region": "eu", "all": "1", "other": "not shown"}
+
+
+async def test_a_status_shows_labels_also_of_a_promise_that_was_not_kept(flows: Flows) -> None:
+    sla = {
+        "id": "never",
+        "type": "EXECUTION_ASSERTION",
+        "assert": "{{ false }}",
+        "behavior": "NONE",
+        "labels": {"sla": "missed"},
+    }
+    await flows.put(log(), labels={"team": "core"}, sla=[sla])
+    id = await flows.begin()
+    await flows.ended(id, "SUCCESS")
+    status = await flows.call("awf.workflow/status", id=id, **{"include-task-runs?": True})
+    assert status["labels"] == {"system.correlationId": id, "team": "core", "sla": "missed"}
 
 
 async def test_a_failed_flow_says_why(flows: Flows) -> None:

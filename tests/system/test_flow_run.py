@@ -141,6 +141,19 @@ async def test_on_a_service_that_runs_its_executors_do_the_work(tmp_path: Path, 
     assert (process.returncode, out.decode().splitlines()[-1]) == (0, "company.team.worked SUCCESS")
 
 
+async def test_nobody_is_asked_to_resume_a_loop_that_waits(tmp_path: Path, service: Running) -> None:
+    often = "checkFrequency: {interval: PT1S}, tasks: [{id: look, type: core.log.Log, message: no}]"
+    file = _flow(
+        tmp_path,
+        "turns",
+        f'{{id: turn, type: core.flow.WaitFor, condition: "{{{{ outputs.turn.iterationCount > 1 }}}}", {often}}}',
+    )
+    async with _run(file, "--url", service.url) as process:
+        out, _ = await process.communicate()
+    assert process.returncode == 0, out
+    assert "paused" not in out.decode()
+
+
 async def test_an_interrupt_kills_the_execution(tmp_path: Path, service: Running) -> None:
     file = _flow(tmp_path, "endless", "{id: wait, type: core.flow.Pause}")
     async with AsyncClient(service.url) as client, _run(file, "--url", service.url) as process:

@@ -223,6 +223,10 @@ from taskrpc.execution e join taskrpc.execution_run r on r.execution = e.key whe
 select r.n, r.parent, r.body, r.outputs
 from taskrpc.execution e join taskrpc.execution_run r on r.execution = e.key where e.id = $1 order by r.n;
 
+-- name: labels_of_execution
+-- The labels of an execution as they are now. $1 its id.
+select e.head -> 'labels' as labels from taskrpc.execution e where e.id = $1;
+
 -- name: errors_of_runs
 -- What went wrong in an execution, from its log, the oldest first. $1 its id, $2 most rows.
 select l.params from taskrpc.log l

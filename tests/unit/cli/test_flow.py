@@ -47,7 +47,7 @@ def wrong(tmp_path: Path) -> Path:
 def test_every_mistake_is_told_with_its_line(right: Path, wrong: Path) -> None:
     result = flow_command("check", right, wrong)
     assert result.exit_code == 1
-    assert result.stdout == f"{right}: company.team.hello is right: 1 tasks\n"
+    assert result.stdout == f"{right}: company.team.hello is right: 1 task\n"
     assert result.stderr.splitlines() == [
         f"{wrong}:4: tasks[0].message: is required",
         f"{wrong}:6: tasks[0].mesage: unknown property",
