@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from taskrpc.core.definition import Definition, DefinitionSpec
 from taskrpc.core.flow.advance.state import State, begin
+from taskrpc.core.flow.documents import problem_of
 from taskrpc.core.flow.durations import moment
 from taskrpc.core.flow.expressions.errors import ExpressionError
 from taskrpc.core.flow.expressions.rendering import Rendering
@@ -16,7 +17,7 @@ from taskrpc.core.flow.records import document_text, head_text, run_text
 from taskrpc.core.ids import uuid7
 from taskrpc.engine.flows import Flows, LoadedFlow
 from taskrpc.engine.requests import TaskRequest, new_workflow
-from taskrpc.errors import Mistake, TaskRpcError, invalid_params_of
+from taskrpc.errors import Mistake, TaskRpcError, invalid_params, invalid_params_of
 from taskrpc.store.database import Database
 from taskrpc.store.recovery import through_outages
 from taskrpc.store.workflows import NewWorkflow, RunRecord
@@ -59,6 +60,8 @@ class Starts:
         """
         if loaded.flow.disabled:
             raise TaskRpcError("cannot-start", f"The flow {request.definition} is disabled")
+        if (problem := problem_of(trigger)) is not None or (problem := problem_of(labels)) is not None:
+            raise invalid_params("trigger", f"what starts the flow {problem}")
         at = await self.now()
         inputs = _inputs(loaded.flow, request.params, at, path)
         request = request._replace(id=request.id or uuid7())

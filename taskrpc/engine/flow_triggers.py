@@ -106,7 +106,9 @@ class FlowTriggers:
                 "trigger %s of the flow %s.%s has no key: %s", trigger.id, flow.namespace, flow.id, refusal.message
             )
             return False
-        return hmac.compare_digest(digest_of(key.encode()), digest_of(expected.encode()))
+        if not expected:
+            log.warning("trigger %s of the flow %s.%s has an empty key", trigger.id, flow.namespace, flow.id)
+        return bool(expected) and hmac.compare_digest(digest_of(key.encode()), digest_of(expected.encode()))
 
     async def fired(self, source: LoadedFlow, state: State, changes: Changes) -> list[NewWorkflow]:
         """The executions of other flows that a step of an execution starts, always with the same ids; they are to be

@@ -99,7 +99,10 @@ def _place(raw_path: bytes) -> tuple[str, str]:
     if len(parts) != 3:
         raise TaskRpcError("not-found", f"A webhook is called at {WEBHOOK_PATH}{{namespace}}/{{flowId}}/{{key}}")
     namespace, id, key = (unquote(part) for part in parts)
-    return flow_name(namespace, id), key
+    name = flow_name(namespace, id)
+    if "\0" in name:
+        raise TaskRpcError("not-found", "There is no webhook with this key")
+    return name, key
 
 
 def _lists(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

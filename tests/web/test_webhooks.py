@@ -115,6 +115,8 @@ async def test_a_body_that_cannot_be_taken_starts_nothing(
         "/api/v1/webhook/company.team/hooked/s3cret%2F%C3%BC/more",
         "/api/v1/webhook/company.team/other/s3cret%2F%C3%BC",
         "/api/v1/webhook/company/team.hooked/s3cret%2F%FF",
+        "/api/v1/webhook/company.team%00/hooked/s3cret%2F%C3%BC",
+        "/api/v1/webhook/company.team/hooked%00/s3cret%2F%C3%BC",
     ],
 )
 async def test_another_address_is_that_of_nothing(rpc: Rpc, http: httpx2.AsyncClient, path: str) -> None:
@@ -194,6 +196,22 @@ async def test_a_key_may_be_a_secret(rpc: Rpc, http: httpx2.AsyncClient, caplog:
     assert "trigger hook of the flow company.team.hooked has no key" in caplog.text
     await rpc.call("awf.kv/put", namespace="company.team", key="hook", value="abc")
     assert (await http.post("/api/v1/webhook/company.team/hooked/abc")).status_code == 200
+
+
+@pytest.mark.parametrize("key", ["", "{{ '' }}", "{{ kv('hook') }}"])
+async def test_an_empty_key_is_none(rpc: Rpc, http: httpx2.AsyncClient, key: str) -> None:
+    await rpc.call("awf.kv/put", namespace="company.team", key="hook", value="")
+    await put(rpc, {"key": key})
+    assert (await http.post("/api/v1/webhook/company.team/hooked/")).status_code == 404
+
+
+@pytest.mark.parametrize("query", ["a=%00", "%00=a"])
+async def test_a_parameter_with_a_nul_starts_nothing(rpc: Rpc, http: httpx2.AsyncClient, query: str) -> None:
+    await put(rpc)
+    reply = await http.post(f"{ADDRESS}?{query}")
+    assert (reply.status_code, reply.json()["error"]["type"]) == (422, "invalid-params")
+    assert "has a NUL, which cannot be stored" in reply.text
+    assert (await rpc.call("awf.workflow/list")).result["total"] == 0
 
 
 async def test_a_webhook_needs_no_key_but_its_own(database_url: str, rpc: Rpc) -> None:

@@ -9,6 +9,7 @@ import orjson
 import re2
 
 from taskrpc.core.definition import shown
+from taskrpc.core.flow.documents import problem_of
 from taskrpc.core.flow.durations import parse_duration
 from taskrpc.core.flow.expressions.errors import ExpressionError
 from taskrpc.core.flow.expressions.rendering import Rendering
@@ -37,7 +38,9 @@ def resolve_inputs(
     InvalidInputError with every mistake.
     """
     values: dict[str, Any] = {}
-    mistakes: list[tuple[str, str]] = []
+    mistakes = [(id.replace("\0", "?"), wrong) for id, each in given.items() if (wrong := problem_of({id: each}))]
+    if mistakes:
+        raise InvalidInputError(mistakes)
     for each in declared:
         try:
             if _applies(each, values, rendering):
@@ -72,12 +75,19 @@ def _value(
     if "expression" in rules:
         rules["values"] = rendering(values).text(rules["expression"])
     if value is None and rules.get("autoSelectFirst"):
-        value = next(iter(_choices(rules)), None)
+        value = _first_choice(rules)
     if value is None:
         if declared.required:
             raise InvalidInputError([("", "is required; give a value for it")])
         return None
     return read_value(declared.type, value, rules if declared.required else {**rules, "optional": True})
+
+
+def _first_choice(rules: Mapping[str, Any]) -> str | None:
+    try:
+        return next(iter(_choices(rules)), None)
+    except ValueError as error:
+        raise InvalidInputError([("", f"its choices cannot be read: {error}")]) from None
 
 
 def read_value(type: str, value: Any, rules: Mapping[str, Any]) -> Any:
@@ -86,9 +96,11 @@ def read_value(type: str, value: Any, rules: Mapping[str, Any]) -> Any:
         return None
     try:
         found = _READ[type](value, rules)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         message = str(error) if isinstance(error, _Wrong) else f"{shown(value)} is not {_ARTICLES.get(type, type)}"
         raise InvalidInputError([("", message)]) from None
+    if (problem := problem_of(found)) is not None:
+        raise InvalidInputError([("", problem)])
     return found
 
 
@@ -144,10 +156,13 @@ def _bounded(
     found: Any, rules: Mapping[str, Any], read: Callable[[Any], Any], names: Sequence[str] = ("min", "max")
 ) -> Any:
     least, most = (rules.get(name) for name in names)
-    if least is not None and found < read(least):
-        raise _Wrong(f"{shown(str(found))} is less than {least}")
-    if most is not None and found > read(most):
-        raise _Wrong(f"{shown(str(found))} is more than {most}")
+    try:
+        if least is not None and found < read(least):
+            raise _Wrong(f"{shown(str(found))} is less than {least}")
+        if most is not None and found > read(most):
+            raise _Wrong(f"{shown(str(found))} is more than {most}")
+    except TypeError:
+        raise _Wrong(f"{shown(str(found))} cannot be compared: of it and its bounds, some have an offset") from None
     return found
 
 
@@ -182,6 +197,8 @@ def _choices(rules: Mapping[str, Any]) -> list[str]:
     choices = rules.get("values", rules.get("options", []))
     if isinstance(choices, str):
         choices = orjson.loads(choices)
+    if not isinstance(choices, list):
+        raise _Wrong(f"its choices are a list, not {shown(choices)}")
     return [each if isinstance(each, str) else str(each) for each in choices]
 
 
@@ -197,7 +214,10 @@ def _multiselect(value: Any, rules: Mapping[str, Any]) -> list[str]:
 
 
 def _json(value: Any, _: Mapping[str, Any]) -> Any:
-    return orjson.loads(value) if isinstance(value, str) else value
+    found = orjson.loads(value) if isinstance(value, str) else value
+    if (problem := problem_of(found)) is not None:
+        raise _Wrong(problem)
+    return found
 
 
 def _yaml(value: Any, _: Mapping[str, Any]) -> Any:

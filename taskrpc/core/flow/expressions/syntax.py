@@ -5,6 +5,7 @@ binds its operators in another order, and because every one of them becomes an o
 name nobody can type. What comes out has no calls, no attributes and no arithmetic of Python's in it.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, NoReturn, TypeVar
@@ -210,6 +211,8 @@ class PebbleParser(Parser):
                 return self._called(f"{token.value}()", f"there is no function {token.value}", nodes.Const(None))
             case "name":
                 return nodes.Name(PREFIX + token.value, "load", lineno=token.lineno)
+            case "float" if math.isinf(float(token.value)):
+                self.fail("a number is not finite", token.lineno)
             case "text" | "integer" | "float":
                 return nodes.Const(token.value)
             case "lparen":

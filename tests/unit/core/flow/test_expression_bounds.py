@@ -31,6 +31,7 @@ BOMBS = {
     "nested tags": "{% if 1 %}" * 3000 + "{% endif %}" * 3000,
     "nested loops": "{% for a in [1] %}" * 30 + "{% endfor %}" * 30,
     "a pattern that backtracks": "{{ '" + "a" * 5000 + "!' | split('(a+)+$') | length }}" * 2,
+    "a number that is not finite": "{{ 1e400 }}",
     "too long": "{{ 1 }}" + "x" * LONGEST,
 }
 

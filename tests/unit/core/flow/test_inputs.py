@@ -127,6 +127,50 @@ def test_all_mistakes_are_told_at_once() -> None:
     assert str(refused.value).startswith("input name: is required; give a value for it; input count: ")
 
 
+@pytest.mark.parametrize(
+    ("type", "given", "rules", "problem"),
+    [
+        ("INT", "9" * 30, {}, "has a number beyond 64 bits"),
+        ("INT", 1e308, {}, "has a number beyond 64 bits"),
+        ("ARRAY", ["9" * 30], {"itemType": "INT"}, "has a number beyond 64 bits"),
+        ("JSON", '{"a": ["\\u0000"]}', {}, "has a NUL, which cannot be stored"),
+        ("JSON", '{"\\u0000": 1}', {}, "has a NUL, which cannot be stored"),
+        ("YAML", '"\\0"', {}, "has a NUL, which cannot be stored"),
+        ("JSON", "[" * 66 + "]" * 66, {}, "is nested more than 64 levels deep"),
+        ("ARRAY", "[" * 900 + "]" * 900, {"itemType": "INT"}, "is nested more than 64 levels deep"),
+        ("DATETIME", "0001-01-01T00:00:00+14:00", {}, "is not a time like 2026-01-31T10:30:00Z"),
+        ("DATETIME", "9999-12-31T23:59:59-14:00", {}, "is not a time like 2026-01-31T10:30:00Z"),
+        ("TIME", "10:00:00Z", {"after": "09:00:00"}, "cannot be compared: of it and its bounds, some have an offset"),
+        ("SELECT", "5", {"values": "5"}, "its choices are a list, not 5"),
+        ("FLOAT", float("inf"), {}, "is not a number"),
+        ("JSON", [float("nan")], {}, "has a number that is not finite"),
+    ],
+)
+def test_a_value_that_cannot_be_kept_is_refused(type: str, given: Any, rules: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InvalidInputError, match=problem):
+        read_value(type, given, rules)
+
+
+def test_what_is_given_besides_is_kept_too_and_has_to_be_storable() -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        resolved(**{"name": "n", "other": ["\0"], "an\0other": 1})
+    assert [id for id, _ in refused.value.mistakes] == ["other", "an?other"]
+
+
+def test_choices_that_cannot_be_read_are_a_mistake_of_the_input() -> None:
+    for choices in ("{{ 5 }}", "{{ 'x' }}"):
+        declared = flow_of(
+            """
+            id: f
+            namespace: n
+            tasks: [{id: t, type: core.log.Log, message: x}]
+            inputs: [{id: color, type: SELECT, autoSelectFirst: true, expression: EXPRESSION}]
+            """.replace("EXPRESSION", f'"{choices}"')
+        ).inputs
+        with pytest.raises(InvalidInputError, match="its choices"):
+            resolve_inputs(declared, {}, lambda values: Rendering({"inputs": values}))
+
+
 def test_durations_are_microseconds() -> None:
     assert [parse_duration(text) for text in ("PT0.25S", "P1DT2H", "pt1m", "P1W", "PT0S")] == [
         250_000, 93_600_000_000, 60_000_000, 604_800_000_000, 0,
