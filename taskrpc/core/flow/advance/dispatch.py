@@ -34,15 +34,32 @@ def dispatch(work: Work, n: int) -> None:
             end(work, run, "SKIPPED")
             return
     except ExpressionError as error:
-        _cannot_be_decided(work, run, task, f"task {task.id}: {error}")
+        _cannot_be_decided(work, run, task, _located(task, error))
         return
     try:
         run.attempts.append(Attempt("RUNNING", work.now))
         _start(work, run, task)
     except ExpressionError as error:
-        _cannot_start(work, run, task, str(error))
+        _cannot_start(work, run, task, _located(task, error))
     except (ValueError, SubflowError) as error:
-        _cannot_start(work, run, task, str(error))
+        _cannot_start(work, run, task, f"task {task.id}: {error}")
+
+
+def _located(task: Task, error: ExpressionError) -> str:
+    """An error with the task, and with the key whose expression it is about."""
+    keys = {"runIf": task.run_if, "timeout": task.timeout, **task.properties}
+    key = next((f", key {name}" for name, value in keys.items() if _says(value, error.expression)), "")
+    return str(error.located(f"task {task.id}{key}"))
+
+
+def _says(value: Any, text: str | None) -> bool:
+    match value:
+        case Mapping():
+            return any(_says(each, text) for each in value.values())
+        case list() | tuple():
+            return any(_says(each, text) for each in value)
+        case _:
+            return text is not None and value == text
 
 
 def _cannot_be_decided(work: Work, run: Run, task: Task, message: str) -> None:
@@ -58,8 +75,7 @@ def _cannot_be_decided(work: Work, run: Run, task: Task, message: str) -> None:
     work.visit(parent.n)
 
 
-def _cannot_start(work: Work, run: Run, task: Task, problem: str) -> None:
-    message = f"task {task.id}: {problem}"
+def _cannot_start(work: Work, run: Run, task: Task, message: str) -> None:
     if task.kind in _FLOWABLE and task.kind != "WorkingDirectory":
         failed(work, run, message)
     else:

@@ -520,6 +520,20 @@ def test_contexts_nest() -> None:
 # -- the end --------------------
 
 
+@pytest.mark.parametrize(
+    ("task", "place"),
+    [
+        (value("a", "{{ nothing }}"), "task a, key format: "),
+        (log("a", ["x", "{{ nothing }}"]), "task a, key message: "),
+        ({"id": "a", "type": "company/work", "of": {"x": "{{ nothing }}"}}, "task a, key of: "),
+        ({**log("a"), "runIf": "{{ nothing }}"}, "task a, key runIf: "),
+        ({"id": "a", "type": "core.execution.Exit", "state": "{{ 'LOST' }}"}, "task a: "),
+    ],
+)
+def test_an_error_in_an_expression_names_the_task_and_the_key(task: dict[str, Any], place: str) -> None:
+    assert messages(ran(task))[0].startswith(place)
+
+
 def test_what_was_started_beside_an_execution_may_end_after_its_exit() -> None:
     beside = {"id": "a", "type": "core.flow.StartAsync", "taskStart": [work("w")], "onStarted": [log("l")]}
     execution = ran(beside, {"id": "x", "type": "core.execution.Exit", "state": "FAILED"})
