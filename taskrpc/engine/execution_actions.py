@@ -1,6 +1,6 @@
 """What the actions of a step are for the store: tasks, workflows, timers, events, lines of the log, an end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -35,6 +35,7 @@ from taskrpc.engine.requests import TaskRequest, json_text, new_task
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.creations import NewTask
 from taskrpc.store.executions import FlowEnding, Timer, Told
+from taskrpc.store.flow_triggers import Advance
 from taskrpc.store.workflows import NewWorkflow
 
 DIRECTORY: Final = "core.flow.WorkingDirectory"
@@ -61,6 +62,7 @@ class Deeds:
 
     tasks: list[NewTask] = field(default_factory=list)
     workflows: list[NewWorkflow] = field(default_factory=list)
+    advances: Sequence[Advance] = ()
     timers: list[Timer] = field(default_factory=list)
     told: list[Told] = field(default_factory=list)
     log: list[tuple[int, str]] = field(default_factory=list)

@@ -22,11 +22,12 @@ from taskrpc.engine.execution_files import places_of
 from taskrpc.engine.execution_starts import FAILED_CHECK
 from taskrpc.engine.flows import LoadedFlow, flow_name
 from taskrpc.store.executions import ExecutionStore, FlowEnding, OutdatedDefinitionError, StepRecord, Told
+from taskrpc.store.flow_triggers import Advance
 from taskrpc.store.slots import Freed, Slots
 from taskrpc.store.workflows import NewWorkflow, RunRecord
 
-# What a step of an execution starts elsewhere: the execution as it was, and what the step changes.
-Fired = Callable[[LoadedFlow, State, Changes], Awaitable[Sequence[NewWorkflow]]]
+# What a step of an execution starts elsewhere, and what it may: the execution as it was, and what the step changes.
+Fired = Callable[[LoadedFlow, State, Changes], Awaitable[tuple[Sequence[NewWorkflow], Sequence[Advance]]]]
 
 # A step that has to ask is made anew from its beginning each time: it is a short one.
 _BUDGET_OF_ASKING: Final = 20
@@ -98,7 +99,8 @@ class Steps:
         step = await self._advance(cached, events, outside)
         places = await places_of(self._sources.files, cached, step)
         deeds = Actions(cached, step, outside, self._definitions, places, serial_id()).deeds
-        deeds.workflows += await self._fired(cached.loaded, cached.state, step.changes)
+        fired, deeds.advances = await self._fired(cached.loaded, cached.state, step.changes)
+        deeds.workflows += fired
         record = await self._record(cached, step, deeds, told, server)
         try:
             await self._store.take_step(record)
@@ -181,6 +183,7 @@ class Steps:
             log=deeds.log,
             tasks=deeds.tasks,
             workflows=deeds.workflows,
+            advances=deeds.advances,
             state=changes.head.state if changes.head.state != cached.state.head.state or deeds.ends else None,
             ending=deeds.ending,
             ends=deeds.ends,
@@ -188,8 +191,10 @@ class Steps:
         )
 
 
-async def _nothing(source: LoadedFlow, state: State, changes: Changes) -> Sequence[NewWorkflow]:
-    return []
+async def _nothing(
+    source: LoadedFlow, state: State, changes: Changes
+) -> tuple[Sequence[NewWorkflow], Sequence[Advance]]:
+    return [], []
 
 
 def _name(cached: Cached) -> str:

@@ -14,7 +14,7 @@ from taskrpc.core.flow.durations import moment
 from taskrpc.core.flow.expressions.errors import ExpressionError
 from taskrpc.core.flow.model import Flow, Trigger
 from taskrpc.core.flow.schedules import rule_id, variables
-from taskrpc.core.flow.triggers import Firing, after_step, begins, entered, fires, key_of, listens
+from taskrpc.core.flow.triggers import Firing, after_step, begins, entered, fires, helps, key_of, listens
 from taskrpc.core.ids import derived_id
 from taskrpc.core.rule import SCHEDULER_RULE, SchedulerRule
 from taskrpc.core.timestamps import format_time
@@ -25,7 +25,7 @@ from taskrpc.engine.flows import LoadedFlow, flow_name
 from taskrpc.engine.requests import TaskRequest
 from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.store.database import Record
-from taskrpc.store.flow_triggers import FlowTriggerStore
+from taskrpc.store.flow_triggers import Advance, FlowTriggerStore
 from taskrpc.store.recovery import OUTAGES
 from taskrpc.store.workflows import NewWorkflow
 
@@ -110,10 +110,12 @@ class FlowTriggers:
             log.warning("trigger %s of the flow %s.%s has an empty key", trigger.id, flow.namespace, flow.id)
         return bool(expected) and hmac.compare_digest(digest_of(key.encode()), digest_of(expected.encode()))
 
-    async def fired(self, source: LoadedFlow, state: State, changes: Changes) -> list[NewWorkflow]:
-        """The executions of other flows that a step of an execution starts, always with the same ids; they are to be
-        stored together with the step."""
-        found: list[NewWorkflow] = []
+    async def fired(
+        self, source: LoadedFlow, state: State, changes: Changes
+    ) -> tuple[list[NewWorkflow], list[Advance]]:
+        """The executions of other flows that a step of an execution starts, always with the same ids, and what it means
+        for triggers with preconditions; all is to be stored together with the step."""
+        found: tuple[list[NewWorkflow], list[Advance]] = [], []
         steps = entered(state.head, changes.head)
         if not steps:
             return found
@@ -121,7 +123,11 @@ class FlowTriggers:
         for listener in await self._listening():
             for place, head in steps:
                 if listens(listener.trigger, listener.loaded.flow, source.flow, head):
-                    found += await self._started(listener, source, after_step(state, changes, head), place)
+                    after = after_step(state, changes, head)
+                    if "preconditions" in listener.trigger.properties:
+                        found[1].extend(await self._advanced(listener, source, after, place))
+                    else:
+                        found[0].extend(await self._started(listener, source, after, place))
         return found
 
     # -- what has happened to others --------------------
@@ -137,6 +143,16 @@ class FlowTriggers:
                     listeners += [Listener(name, loaded, trigger) for trigger in found]
             self._known, self._listeners = known, listeners
         return self._listeners
+
+    async def _advanced(self, listener: Listener, source: LoadedFlow, state: State, place: int) -> list[Advance]:
+        name, loaded, trigger = listener
+        names = await self._asking(
+            loaded.flow, lambda facts: helps(trigger, loaded.flow, source.flow, state, facts), state.head.id
+        )
+        if not names:
+            return []
+        started = await self._started(listener, source, state, place)
+        return [Advance(name, trigger.id, names, started[0] if started else None)]
 
     async def _started(self, listener: Listener, source: LoadedFlow, state: State, place: int) -> list[NewWorkflow]:
         name, loaded, trigger = listener

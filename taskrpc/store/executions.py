@@ -15,6 +15,7 @@ from taskrpc.core.model import Queue, Row
 from taskrpc.store import gates, slots
 from taskrpc.store.creations import NewTask
 from taskrpc.store.database import Connection, Database, Record
+from taskrpc.store.flow_triggers import Advance, advance_triggers
 from taskrpc.store.signals import Signals
 from taskrpc.store.slots import Freed
 from taskrpc.store.statements import SQL
@@ -59,7 +60,8 @@ class StepRecord:
     """What a step has worked out for the execution `key`, which was in `version`, its workflow in `status`.
 
     `server` takes it. `state` is that of the execution where it has changed; `ending` a JSON text of what it ended
-    with; `freed` a slot that others wait for; `emptied` are queues of directories that begin anew.
+    with; `advances` what it means for triggers with preconditions; `freed` a slot that others wait for; `emptied` are
+    queues of directories that begin anew.
     """
 
     key: int
@@ -78,6 +80,7 @@ class StepRecord:
     log: Sequence[tuple[int, str]] = ()
     tasks: Sequence[NewTask] = ()
     workflows: Sequence[NewWorkflow] = ()
+    advances: Sequence[Advance] = ()
     state: str | None = None
     ending: str | None = None
     ends: FlowEnding | None = None
@@ -97,6 +100,7 @@ class _Effect:
     rows: list[Record] = field(default_factory=list)
     admitted: list[Queue] = field(default_factory=list)
     woken: list[str] = field(default_factory=list)
+    started: list[str] = field(default_factory=list)
     due_in: float | None = None
 
 
@@ -160,7 +164,7 @@ class ExecutionStore:
             effect = await _take(connection, step)
         self._signals.queued(effect.admitted)
         self._signals.changed(effect.rows, attended=True)
-        self._signals.told([*effect.woken, *(workflow.id for workflow in step.workflows)])
+        self._signals.told([*effect.woken, *effect.started])
         if effect.due_in is not None:
             self._signals.due(effect.due_in)
 
@@ -190,7 +194,9 @@ async def _take(connection: Connection, step: StepRecord) -> _Effect:
     effect = _Effect(due_in=_due_in(step, microseconds(now)))
     if step.ending is not None or step.emptied:
         await connection.execute(SQL["leave_unwanted"], step.id, None if step.ending is not None else step.emptied)
-    effect.rows, booked = await start_activities(connection, step.tasks, step.workflows)
+    workflows = [*step.workflows, *await advance_triggers(connection, step.advances, microseconds(now))]
+    effect.started = [workflow.id for workflow in workflows]
+    effect.rows, booked = await start_activities(connection, step.tasks, workflows)
     await _refuse_outdated(connection, step.tasks, effect.rows)
     effect.rows += await _show(connection, step)
     if step.freed is not None:

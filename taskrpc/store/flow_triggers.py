@@ -7,10 +7,12 @@ from typing import Any
 
 import orjson
 
+from taskrpc.core.flow.preconditions import met
 from taskrpc.errors import invalid_params
 from taskrpc.store.database import Connection, Database, Record
 from taskrpc.store.recovery import through_outages
 from taskrpc.store.statements import SQL
+from taskrpc.store.workflows import NewWorkflow
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,35 @@ class NewTrigger:
     spec: Mapping[str, object]
     path: str
     rule: NewRule | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """What the state of an execution meets of the preconditions of a trigger of another flow, and what is started if
+    nothing else is wanted: None where that would be refused."""
+
+    flow: str
+    trigger: str
+    names: Sequence[str]
+    workflow: NewWorkflow | None
+
+
+async def advance_triggers(connection: Connection, advances: Sequence[Advance], at: int) -> list[NewWorkflow]:
+    """Notes what has been met at a time, microseconds since 1970, inside the caller's transaction. Answers what starts.
+
+    `advances` are in the order of their triggers, as everywhere: two transactions never wait for each other.
+    """
+    started: list[NewWorkflow] = []
+    for advance in advances:
+        row = await connection.fetchrow(SQL["hold_met"], advance.flow, advance.trigger)
+        rules = None if row is None else orjson.loads(row["spec"]).get("preconditions")
+        if row is None or rules is None:  # it was stopped, deleted or changed meanwhile
+            continue
+        after, fires = met(rules, orjson.loads(row["met"]), advance.names, at)
+        await connection.execute(SQL["put_met"], advance.flow, advance.trigger, orjson.dumps(after).decode())
+        if fires and advance.workflow is not None:
+            started.append(advance.workflow)
+    return started
 
 
 async def put_triggers(connection: Connection, flow: str, triggers: Sequence[NewTrigger]) -> None:

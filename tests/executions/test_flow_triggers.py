@@ -139,7 +139,7 @@ def _of(id: str) -> dict[str, Any]:
 
 
 async def test_a_flow_does_not_hear_itself(rpc: Rpc) -> None:
-    await put(rpc, "source", MAKE, triggers=[LISTEN])
+    await put(rpc, "source", MAKE, triggers=[{**LISTEN, "conditions": [_of("source")]}])
     await put_listener(rpc)
     await run(rpc)
     await started(rpc, 1)
@@ -170,3 +170,62 @@ async def test_on_two_servers_each_end_starts_one(rpc: Rpc, service: Running, da
         sources = await asyncio.gather(*(run(each) for each in [rpc, other] * 10))
         executions = await started(other, 20)
     assert {each["requester"]["id"] for each in executions} == {each["id"] for each in sources}
+
+
+def _all_of(*ids: str, **fields: Any) -> dict[str, Any]:
+    """A trigger that wants executions of all of these flows, within a window that is longer than any test."""
+    flows = [{"namespace": "company.team", "flowId": id} for id in ids]
+    window = {"type": "SLIDING_WINDOW", "window": "P1D"}
+    return {"preconditions": {"id": "all", "timeWindow": window, "flows": flows, **fields}}
+
+
+async def test_a_flow_starts_once_when_all_of_its_preconditions_are_met(rpc: Rpc) -> None:
+    await put(rpc, "one", MAKE)
+    await put(rpc, "two", MAKE)
+    trigger = {**_all_of("one", "two"), "inputs": {"made": "{{ outputs.make.value }}"}}
+    await put_listener(rpc, trigger, inputs=[{"id": "made", "type": "STRING"}])
+    await run(rpc, "one")
+    await run(rpc, "one")
+    await started_none(rpc, "listener")
+    last = await run(rpc, "two")
+    (execution,) = await started(rpc, 1)
+    assert execution["requester"]["id"] == last["id"]
+    assert execution["result"]["said"].startswith(f"made by {last['id']}: two SUCCESS")
+    await run(rpc, "two")
+    await started(rpc, 1)
+    await run(rpc, "one")
+    await started(rpc, 2)
+
+
+async def test_preconditions_that_stay_met_start_a_flow_again(rpc: Rpc) -> None:
+    await put(rpc, "one", MAKE)
+    await put(rpc, "two", MAKE)
+    await put_listener(rpc, _all_of("one", "two", resetOnSuccess=False))
+    for id in ("one", "two", "two"):
+        await run(rpc, id)
+    await started(rpc, 2)
+
+
+async def test_a_trigger_that_is_changed_forgets_what_was_met_and_one_that_is_not_does_not(rpc: Rpc) -> None:
+    await put(rpc, "one", MAKE)
+    await put(rpc, "two", MAKE)
+    await put_listener(rpc, _all_of("one", "two"), "changed")
+    await put_listener(rpc, _all_of("one", "two"), "kept")
+    await run(rpc, "one")
+    await put_listener(rpc, {**_all_of("one", "two"), "labels": {"is": "new"}}, "changed")
+    await put_listener(rpc, _all_of("one", "two"), "kept", description="with another text")
+    await run(rpc, "two")
+    await started(rpc, 1, "kept")
+    await started_none(rpc, "changed")
+
+
+async def test_ends_at_once_on_two_servers_meet_preconditions_once(
+    rpc: Rpc, service: Running, database_url: str
+) -> None:
+    async with running_service(database_url) as second, Rpc(second.url) as other:
+        await put(rpc, "one", MAKE)
+        await put(rpc, "two", MAKE)
+        await put_listener(rpc, _all_of("one", "two"))
+        for n in range(1, 11):
+            await asyncio.gather(run(rpc, "one"), run(other, "two"))
+            await started(other, n)

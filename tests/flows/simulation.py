@@ -35,8 +35,9 @@ from taskrpc.core.flow.advance.state import ROOT, Run, State, begin, path_of
 from taskrpc.core.flow.advance.step import BUDGET, advance, is_left
 from taskrpc.core.flow.expressions.rendering import Rendering
 from taskrpc.core.flow.inputs import resolve_inputs
-from taskrpc.core.flow.model import Flow
-from taskrpc.core.flow.triggers import fires
+from taskrpc.core.flow.model import Flow, Trigger
+from taskrpc.core.flow.preconditions import met
+from taskrpc.core.flow.triggers import fires, helps
 
 NOON = 1_770_000_000_000_000
 SECOND = 1_000_000
@@ -98,6 +99,7 @@ class World:
         self.mute: set[str] = set()
         self._due: list[tuple[int, int, str, Event]] = []
         self._count = 0
+        self._met: dict[tuple[str, str, str], dict[str, int]] = {}
         self._directories: dict[tuple[str, int], dict[str, str]] = {}
 
     # -- what people do --------------------
@@ -181,8 +183,18 @@ class World:
             for trigger in flow.triggers:
                 if trigger.type == "Flow" and flow is not execution.flow:
                     firing = fires(trigger, flow, execution.flow, state, self.facts)
-                    if firing is not None:
+                    if firing is not None and self._is_due(trigger, flow, execution.flow, state):
                         self.start(flow, firing.inputs, labels=firing.labels, trigger=firing.trigger)
+
+    def _is_due(self, trigger: Trigger, flow: Flow, source: Flow, state: State) -> bool:
+        rules = trigger.properties.get("preconditions")
+        if rules is None:
+            return True
+        names = helps(trigger, flow, source, state, self.facts)
+        key = flow.namespace, flow.id, trigger.id
+        if names:
+            self._met[key], complete = met(rules, self._met.get(key, {}), names, self.now)
+        return bool(names) and complete
 
     def _fact(self, kind: str, *key: str) -> Any:
         match kind:

@@ -7,6 +7,7 @@ from taskrpc.core.cron import parse_schedule, parse_zone
 from taskrpc.core.definition import shown
 from taskrpc.core.flow.expressions import rendering
 from taskrpc.core.flow.model import Trigger
+from taskrpc.core.flow.parse_preconditions import read_preconditions
 from taskrpc.core.flow.reading import Path, Reader
 from taskrpc.core.flow.types import short_name
 
@@ -19,7 +20,7 @@ _TYPES: Final[Mapping[str, Mapping[str, str]]] = {
         "cron": "text!", "timezone": "text", "withSeconds": "flag", "lateMaximumDelay": "duration",
         "recoverMissedSchedules": "text",
     },
-    "core.trigger.Flow": {"states": "texts"},
+    "core.trigger.Flow": {"states": "texts", "preconditions": "any"},
     "core.trigger.Webhook": {"key": "text!", "wait": "flag", "returnOutputs": "flag"},
 }  # fmt: skip
 _CONDITIONS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -71,6 +72,9 @@ def _check(reader: Reader, fields: dict[str, Any], path: Path, known: Mapping[st
     recovery = fields.get("recoverMissedSchedules", "ALL")
     if recovery not in ("ALL", "LAST", "NONE"):
         reader.wrong((*path, "recoverMissedSchedules"), f"is ALL, LAST or NONE, not {shown(recovery)}")
+    if "preconditions" in fields:
+        at = (*path, "preconditions")
+        fields["preconditions"] = read_preconditions(reader, fields["preconditions"], at, STATES)
     fields["labels"] = reader.labels(fields.get("labels", {}), (*path, "labels"))
     reader.templates(fields.get("inputs"), (*path, "inputs"))
     fields["conditions"] = [

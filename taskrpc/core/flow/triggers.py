@@ -10,6 +10,7 @@ from taskrpc.core.flow.advance.state import ROOT, TERMINATED, Changes, Head, Sta
 from taskrpc.core.flow.advance.work import Work
 from taskrpc.core.flow.expressions.errors import ExpressionError
 from taskrpc.core.flow.model import Flow, Trigger
+from taskrpc.core.flow.preconditions import Heard, meets
 
 _LISTENED_TO: Final = (*TERMINATED, "PAUSED")
 _CORRELATION: Final = "system.correlationId"
@@ -73,6 +74,25 @@ def fires(trigger: Trigger, listener: Flow, source: Flow, state: State, facts: F
     }  # fmt: skip
     inputs = rendering(work, work.run(ROOT), {"trigger": variables}).document(rules.get("inputs", {}))
     return Firing(variables, inputs, {**rules["labels"], _CORRELATION: head.labels.get(_CORRELATION, head.id)})
+
+
+def helps(trigger: Trigger, listener: Flow, source: Flow, state: State, facts: Facts) -> list[str]:
+    """Which preconditions of a Flow trigger of `listener` the present state of an execution of `source` meets, if the
+    trigger listens to it at all; none for a trigger without."""
+    rules = trigger.properties.get("preconditions")
+    if rules is None or not listens(trigger, listener, source, state.head):
+        return []
+    work = Work(source, state, facts)
+
+    def render(expression: str) -> str | None:
+        try:
+            return rendering(work, work.run(ROOT)).text(expression)
+        except ExpressionError:
+            return None
+
+    if not all(_holds(condition, source, work) for condition in trigger.properties["conditions"]):
+        return []
+    return meets(rules, Heard(source.namespace, source.id, state.head.state, state.head.labels), render)
 
 
 def entered(before: Head, after: Head) -> Sequence[tuple[int, Head]]:

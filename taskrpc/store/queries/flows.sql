@@ -36,7 +36,8 @@ where kind = 'flow' and not deleted
 order by name;
 
 -- name: put_flow_triggers
--- Makes the triggers of a flow what they are now; one that says the same stays stopped if it is. $1 flow; arrays:
+-- Makes the triggers of a flow what they are now; one that says the same stays stopped if it is, and
+-- keeps what was met of its preconditions. $1 flow; arrays:
 -- $2 ids, $3 types, $4 specs.
 with gone as (
     delete from taskrpc.flow_trigger where flow = $1 and id <> all($2::text[])
@@ -44,7 +45,8 @@ with gone as (
 insert into taskrpc.flow_trigger as t (flow, id, type, spec)
 select $1, x.id, x.type, x.spec::json from unnest($2::text[], $3::text[], $4::text[]) x (id, type, spec)
 on conflict (flow, id) do update set type = excluded.type, spec = excluded.spec,
-    stopped_at = case when t.spec::text = excluded.spec::text then t.stopped_at end
+    stopped_at = case when t.spec::text = excluded.spec::text then t.stopped_at end,
+    met = case when t.spec::text = excluded.spec::text then t.met else excluded.met end
 returning id, stopped_at is not null as stopped;
 
 -- name: flow_listeners
@@ -58,6 +60,14 @@ select id from taskrpc.flow_trigger where flow = $1 and type = 'Webhook' and sto
 -- name: is_trigger_stopped
 -- Whether a trigger of a flow starts nothing any more. $1 flow, $2 id.
 select stopped_at is not null as stopped from taskrpc.flow_trigger where flow = $1 and id = $2;
+
+-- name: hold_met
+-- What was met of the preconditions of a trigger; nobody else changes it until the transaction ends. $1 flow, $2 id.
+select spec, met from taskrpc.flow_trigger where flow = $1 and id = $2 and stopped_at is null for update;
+
+-- name: put_met
+-- Says what is met of the preconditions of a trigger, which the transaction holds. $1 flow, $2 id, $3 what is met.
+update taskrpc.flow_trigger set met = $3::json where flow = $1 and id = $2;
 
 -- name: stop_trigger
 -- Has a trigger start nothing any more, until it is changed; its rule has no next tick then. $1 flow, $2 id, $3 why.
