@@ -139,7 +139,7 @@ def _of(id: str) -> dict[str, Any]:
 
 
 async def test_a_flow_does_not_hear_itself(rpc: Rpc) -> None:
-    await put(rpc, "source", MAKE, triggers=[LISTEN])
+    await put(rpc, "source", MAKE, triggers=[{**LISTEN, "conditions": [_of("source")]}])
     await put_listener(rpc)
     await run(rpc)
     await started(rpc, 1)
