@@ -201,7 +201,7 @@ async def test_what_flows_keep_by_namespace_is_put_read_listed_and_deleted(call:
     assert (await call("namespace_file_get", "team", "a.bin"))["resource"]["contentBase64"] == "/w=="
     assert (await call("namespace_file_list", "team"))["total"] == 2
     await call("namespace_file_delete", "team", "a.bin")
-    tasks = [{"id": "a", "type": "core.log.Log"}]
+    tasks = [{"id": "a", "type": "core.log.Log", "message": "x"}]
     await call("template_put", "team", "t", tasks, description="First")
     await call("template_put", "team", "t", tasks)
     assert (await call("template_get", "team", "t", revision=1))["resource"]["description"] == "First"

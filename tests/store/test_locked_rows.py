@@ -139,7 +139,7 @@ async def test_a_row_that_changes_between_being_read_and_being_locked_is_not_mis
 async def test_elements_in_opposite_orders_from_two_servers_wait_for_nobody(
     still: Headless, other: Headless, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recovery, "_CONFLICTS", ())  # a deadlock is a failure here, not a reason to try again
+    monkeypatch.setattr(recovery, "CONFLICTS", ())  # a deadlock is a failure here, not a reason to try again
     await still.call("awf.definition/put", id="limited", concurrencyLimit=1000, concurrencyPath=["params", "key"])
     await other.parts.definitions.reload()
     for n in range(60):
@@ -165,7 +165,7 @@ async def test_elements_in_opposite_orders_from_two_servers_wait_for_nobody(
 async def test_creations_of_the_same_ids_in_opposite_orders_wait_in_no_ring(
     still: Headless, other: Headless, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recovery, "_CONFLICTS", ())
+    monkeypatch.setattr(recovery, "CONFLICTS", ())
     await still.call("awf.definition/put", id="limited", concurrencyLimit=3, queueLimit=1000)
     await other.parts.definitions.reload()
     for name in ("test/task", "limited"):
