@@ -25,7 +25,7 @@ async def through_outages(database: Database, work: Callable[[], Awaitable[T]]) 
     """Carries out work that finds out, when it is done again, whether it was done before.
 
     Raises `unavailable` when nothing was done, `outcome-unknown` when the end of a transaction was not heard of, or no
-    standby has it, and it could not be found out within RECOVERY_SECONDS, and whatever else the work raises.
+    standby has it, and it could not be found out within RECOVERY_SECONDS from then, and whatever else the work raises.
     """
     clock = asyncio.get_running_loop().time
     deadline = clock() + RECOVERY_SECONDS
@@ -40,7 +40,8 @@ async def through_outages(database: Database, work: Callable[[], Awaitable[T]]) 
             if clock() >= deadline:
                 raise _gave_up(doubt) from error
         except CommitUnknown as lost:
-            doubt = True
+            if not doubt:  # perhaps after it had hung for long: what counts is the time since then
+                doubt, deadline = True, clock() + RECOVERY_SECONDS
             await _settle(database, lost.backend, deadline)
         except TaskRpcError:
             if not doubt:
