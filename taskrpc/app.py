@@ -6,20 +6,21 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
 
 from taskrpc.engine.flows import is_flow
-from taskrpc.engine.loop import survive
+from taskrpc.engine.loop import spawn
 from taskrpc.engine.reaper import Reaper
 from taskrpc.engine.scheduler import Scheduler
 from taskrpc.errors import TaskRpcError
 from taskrpc.parts import Parts, build
 from taskrpc.rpc.services import Services
 from taskrpc.settings import Settings
-from taskrpc.store.database import AWAY, Database
+from taskrpc.store.database import AWAY, CommitUnknown, Database
 from taskrpc.store.migrate import migrate
 from taskrpc.web import health, openapi
 from taskrpc.web.application import application
@@ -101,7 +102,7 @@ class Service:
     ) -> None:
         try:
             async with asyncio.timeout(None) as patience, asyncio.TaskGroup() as group:
-                parts = build(self._settings, database, lambda work: group.create_task(survive(work)))
+                parts = build(self._settings, database, partial(spawn, group))
                 loops = [group.create_task(loop) for loop in parts.loops()]
                 await parts.keys.look()
                 _refuse_exposure(parts)
@@ -121,6 +122,8 @@ class Service:
             refusal = failures.exceptions[0]
             if isinstance(refusal, TaskRpcError):
                 raise refusal from None
+            if isinstance(refusal, CommitUnknown):  # while it started: whatever works later survives it
+                raise TaskRpcError("unavailable", f"The database cannot be reached: {refusal}") from refusal
             raise
 
 

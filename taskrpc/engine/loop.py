@@ -36,6 +36,16 @@ async def run_every(name: str, work: Callable[[], Awaitable[float]], poke: async
             pass
 
 
+def spawn(group: asyncio.TaskGroup, work: Coroutine[Any, Any, None]) -> None:
+    """Has something done once beside all else; nothing any more when the group is ended."""
+    surviving = survive(work)
+    try:
+        group.create_task(surviving)
+    except RuntimeError:
+        surviving.close()
+        work.close()
+
+
 async def survive(work: Coroutine[Any, Any, None]) -> None:
     """Does something once, where nobody waits for it: what a failure leaves undone, a loop finds."""
     try:

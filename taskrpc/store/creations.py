@@ -1,6 +1,7 @@
 """Creating tasks as a flush: elements that share a statement, and limited ones in a transaction with their gates."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
@@ -10,6 +11,7 @@ from taskrpc.errors import TaskRpcError
 from taskrpc.store import gates
 from taskrpc.store.batcher import Again
 from taskrpc.store.database import Connection, Database, Record
+from taskrpc.store.recovery import partly_done
 from taskrpc.store.signals import Signals
 from taskrpc.store.statements import SQL
 
@@ -148,11 +150,12 @@ class Creations:
         found: dict[str, Outcome] = {}
         if free:
             found |= self._created(await self._database.fetch("create", *task_arrays(free)))
-        if limited:
-            found |= await self._create_limited(limited)
-        missing = [task for task in tasks if task.id not in found]
-        if missing:
-            found |= await explain(self._database, missing)
+        with partly_done() if found else nullcontext():
+            if limited:
+                found |= await self._create_limited(limited)
+            missing = [task for task in tasks if task.id not in found]
+            if missing:
+                found |= await explain(self._database, missing)
         return [found[task.id] for task in tasks]
 
     def _created(self, rows: Sequence[Record]) -> dict[str, Outcome]:

@@ -12,6 +12,7 @@ from taskrpc.store.batcher import Again
 from taskrpc.store.creations import NewTask
 from taskrpc.store.database import Connection, Database, Record
 from taskrpc.store.inboxes import turn_events
+from taskrpc.store.recovery import partly_done
 from taskrpc.store.signals import Signals
 from taskrpc.store.statements import SQL
 from taskrpc.store.transitions import Done, confirm_repeats, judge_row
@@ -84,7 +85,8 @@ class Decisions:
         self._signals.changed(effect.decisions, attended=True)
         found: dict[str, Outcome] = {row["id"]: Done(row) for row in effect.decisions}
         found |= {key: OutdatedDefinitions() for key in outdated}
-        return await self._with_reasons(elements, found)
+        with partly_done():
+            return await self._with_reasons(elements, found)
 
     async def _with_reasons(self, elements: Sequence[Decided], found: dict[str, Outcome]) -> list[Outcome]:
         """Adds why the others changed nothing."""

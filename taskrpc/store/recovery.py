@@ -1,7 +1,8 @@
 """Work that is sent again when nobody knows what became of its commit, or another transaction was in its way."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 import asyncpg
@@ -48,6 +49,18 @@ async def through_outages(database: Database, work: Callable[[], Awaitable[T]]) 
                 raise
             await _settle(database, None, deadline)
         await asyncio.sleep(_PAUSE_SECONDS)
+
+
+@contextmanager
+def partly_done() -> Iterator[None]:
+    """For what comes after the first commit of a work: a refusal there must not say of all of it that nothing was done.
+
+    Raises CommitUnknown instead, so that `through_outages` finds out what was.
+    """
+    try:
+        yield
+    except TaskRpcError as refusal:
+        raise CommitUnknown(None, refusal.message) from refusal
 
 
 async def _settle(database: Database, backend: Backend | None, deadline: float) -> None:

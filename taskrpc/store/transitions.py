@@ -10,6 +10,7 @@ from taskrpc.errors import TaskRpcError
 from taskrpc.store import gates
 from taskrpc.store.batcher import AGAIN, Again
 from taskrpc.store.database import Connection, Database, Record
+from taskrpc.store.recovery import partly_done
 from taskrpc.store.signals import Signals
 from taskrpc.store.statements import SQL
 
@@ -92,11 +93,12 @@ class Transitions:
         rows = await self._database.fetch(self._kind.statement, *args, *((False,) if self._kind.settles else ()))
         self._signals.changed([row for row in rows if row["applied"]])
         outcomes = self._outcomes(elements, rows)
-        if self._kind.settles:
-            limited = [row["n"] - 1 for row in rows if row["limited"] and outcomes[row["n"] - 1] is AGAIN]
-            for n, outcome in zip(limited, await self._run_limited([elements[n] for n in limited]), strict=True):
-                outcomes[n] = outcome
-        await confirm_repeats(self._database, outcomes)
+        with partly_done():
+            if self._kind.settles:
+                limited = [row["n"] - 1 for row in rows if row["limited"] and outcomes[row["n"] - 1] is AGAIN]
+                for n, outcome in zip(limited, await self._run_limited([elements[n] for n in limited]), strict=True):
+                    outcomes[n] = outcome
+            await confirm_repeats(self._database, outcomes)
         return outcomes
 
     async def _run_limited(self, elements: Sequence[TransitionElement]) -> list[Outcome]:

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from taskrpc.engine import loop
-from taskrpc.engine.loop import run_every, survive
+from taskrpc.engine.loop import run_every, spawn, survive
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.database import CommitUnknown
 
@@ -108,3 +108,15 @@ async def test_work_that_is_cancelled_is_cancelled() -> None:
     working.cancel()
     with pytest.raises(asyncio.CancelledError):
         await working
+
+
+async def test_nothing_is_begun_any_more_when_its_group_has_ended() -> None:
+    begun = []
+
+    async def work() -> None:
+        begun.append(1)
+
+    async with asyncio.TaskGroup() as group:
+        spawn(group, work())
+    spawn(group, work())
+    assert begun == [1]
