@@ -13,7 +13,7 @@ LEAF: Final = "faults/leaf"
 POISONED_LEAF: Final = "faults/poisoned-leaf"
 RETRY_SECONDS: Final = 0.3
 PAUSE_SECONDS: Final = 1.0
-_FLOWS_PER_SECOND: Final = 0.4
+_FLOWS_PER_SECOND: Final = 1.5
 
 _LEAVES: Final = f"type: {LEAF}, retry: {{type: constant, interval: PT{RETRY_SECONDS}S, maxAttempts: 50}}"
 _COURSE: Final = f"""
