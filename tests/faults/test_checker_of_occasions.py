@@ -137,6 +137,15 @@ def test_a_rule_that_listens_starts_one_task_for_each_event(events: list[str], r
     _published(told, "n")
     for n, event in enumerate(events):
         _started(told, f"t{n}", LISTENER, event=event)
+    told.wait(2.1)
+    assert broken_rules(_deleted(told, "subscription", LISTENER)) == rules
+
+
+@pytest.mark.parametrize(("seconds", "rules"), [(0.0, set()), (1.9, set()), (2.1, {1})])
+def test_an_event_starts_nothing_if_its_rule_was_deleted_before_it_was_told(seconds: float, rules: set[int]) -> None:
+    told = _put("subscription", LISTENER)
+    _published(told, "n")
+    told.wait(seconds)
     assert broken_rules(_deleted(told, "subscription", LISTENER)) == rules
 
 

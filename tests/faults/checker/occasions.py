@@ -85,7 +85,10 @@ def _subscriptions(history: History, published: Mapping[str, Sequence[Operation]
 
 
 def _started_by_events(history: History, published: Mapping[str, Sequence[Operation]]) -> Iterator[Violation]:
-    """A rule that listens starts one task per event; that there are no two is told by their nonces."""
+    """A rule that listens starts one task per event; that there are no two is told by their nonces.
+
+    Events are told after they were published: one that nobody was told of yet when the rule was deleted starts nothing.
+    """
     begun = {
         str(nonce(resource)): subject
         for subject, resource in history.resources.items()
@@ -96,10 +99,10 @@ def _started_by_events(history: History, published: Mapping[str, Sequence[Operat
     since, until = _life(history, "subscription", LISTENER)
     for each, operations in published.items():
         told = [one for one in operations if one.end == "ok"]
-        if not any(one.invoked >= since and one.completed <= until for one in told):
-            continue
         if each not in begun:
-            yield Violation(1, each, "it was published, and the rule that listens started nothing")
+            heard = [one for one in told if one.invoked >= since]
+            if any(overdue(history, one.completed, until) > LATE_SECONDS for one in heard):
+                yield Violation(1, each, "it was published, and the rule that listens started nothing")
             continue
         (first, *_) = history.of_subject[begun[each]]
         yield from _in_time(history, begun[each], told, first.at, "its event started it")
