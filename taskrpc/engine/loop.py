@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.database import CommitUnknown
+from taskrpc.store.recovery import CONFLICTS
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +24,8 @@ async def run_every(name: str, work: Callable[[], Awaitable[float]], poke: async
         poke.clear()
         try:
             pause = await work()
-        except (TaskRpcError, CommitUnknown) as error:
-            log.info("%s: %s", name, error)  # the database is away, which is told elsewhere
+        except (TaskRpcError, CommitUnknown, *CONFLICTS) as error:
+            log.info("%s: %s", name, error)  # the database is away, which is told elsewhere, or the next time is better
             pause = _PAUSE_AFTER_ERROR
         except Exception:
             log.exception("%s failed; it goes on", name)

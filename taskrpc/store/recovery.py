@@ -16,8 +16,14 @@ RECOVERY_SECONDS: Final = 5.0
 OUTAGES: Final = frozenset({"unavailable", "outcome-unknown"})
 _PAUSE_SECONDS: Final = 0.002
 
-# The transaction was rolled back because of another one.
-CONFLICTS: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+# The transaction was rolled back because of another one, or because a newer server has changed the tables since its
+# statements were prepared. Outside of transactions asyncpg prepares them again by itself.
+CONFLICTS: Final = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.InvalidCachedStatementError,
+)
 
 T = TypeVar("T")
 

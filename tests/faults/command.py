@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,13 @@ def _arguments(scenario: Scenario, prog: str, description: str | None) -> argpar
     parser.add_argument(
         "--history", type=Path, metavar="DIRECTORY", help=f"where to keep the history; default {_KEPT}/…"
     )
+    parser.add_argument(
+        "--former",
+        type=Path,
+        metavar="CHECKOUT",
+        help="a checkout of a former version: servers begin as that one, `other-version` restarts them to this one "
+        "and back",
+    )
     parser.add_argument("--check", type=Path, metavar="HISTORY", help="check a history that was kept, and do no more")
     parser.add_argument("--list", action="store_true", help="tell the names of all faults")
     return parser.parse_args()
@@ -57,6 +65,7 @@ def command(scenario: Scenario, prog: str, description: str | None) -> int:
         def say(phase: str) -> None:
             status.update(f"{time.monotonic() - began:.0f} s of about {given.minutes * 60 + 30:.0f}: {phase}")
 
+        scenario = replace(scenario, former=given.former and given.former.resolve())
         skipped = asyncio.run(run(scenario, directory.resolve(), given.minutes, seed, wanted, say))
     return _verdict(directory, skipped, console)
 

@@ -36,6 +36,7 @@ class Nemesis(Striker):
             "kill-server": self._kill_server,
             "freeze-server": self._freeze_server,
             "restart-server": self._restart_server,
+            "other-version": self._other_version,
             "kill-executors": self._kill_executors,
             "freeze-executors": self._freeze_executors,
             "kill-postgres": lambda strike: self._stop_postgres(strike, KILL),
@@ -83,6 +84,15 @@ class Nemesis(Striker):
         async with server.turn, self.recorded(strike, server.name):
             server.signal(signal.SIGTERM)
             await server.ended()
+            await server.start()
+
+    async def _other_version(self, strike: Strike) -> None:
+        """As a deployment does it that renews the servers one by one, and thinks better of it."""
+        server = self._server(strike)
+        async with server.turn, self.recorded(strike, server.name):
+            server.signal(signal.SIGTERM)
+            await server.ended()
+            server.checkout = None if server.checkout else self._world.former
             await server.start()
 
     async def _kill_executors(self, strike: Strike) -> None:

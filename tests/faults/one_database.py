@@ -15,14 +15,14 @@ from tests.faults.world import OneDatabase, skipped, small_disk
 
 
 @contextlib.asynccontextmanager
-async def _opened(directory: Path, seed: str, recorder: Recorder) -> AsyncIterator[Opened]:
+async def _opened(directory: Path, seed: str, recorder: Recorder, former: Path | None) -> AsyncIterator[Opened]:
     place = temporary_directory()
     try:
         with small_disk(place) as disk:
-            world = OneDatabase(place, directory, seed, disk if isinstance(disk, Path) else None)
+            world = OneDatabase(place, directory, seed, disk if isinstance(disk, Path) else None, former)
             try:
                 await world.open()
-                yield Opened(world, Nemesis(world, recorder), skipped(disk))
+                yield Opened(world, Nemesis(world, recorder), skipped(disk, former))
             finally:
                 await world.close()
     finally:

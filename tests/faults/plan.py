@@ -30,6 +30,7 @@ class Strike:
 LANES: Final[Mapping[str, Lane]] = {
     "servers": Lane((4.5, 7.0), ("kill-server",)),
     "processes": Lane((6.0, 12.0), ("freeze-server", "kill-executors", "freeze-executors", "restart-server")),
+    "versions": Lane((5.0, 9.0), ("other-version",)),
     "postgres": Lane((9.0, 13.0), ("kill-postgres",)),
     "database": Lane(
         (8.0, 16.0),

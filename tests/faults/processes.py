@@ -13,7 +13,7 @@ from typing import Final
 
 from tests.faults.links import Link, answered
 from tests.faults.parties import Address
-from tests.system.processes import ServerProcess
+from tests.system.processes import ServerProcess, code_of
 
 _STARTS: Final = 20
 EXECUTORS_EACH: Final = 8
@@ -48,6 +48,7 @@ class Server:
         self.front = Link(None, answered)
         self.url = ""
         self.turn = asyncio.Lock()  # one fault of a server at a time
+        self.checkout: Path | None = None  # whose code it runs, if not this one's
         self._log = log
         self._chance = chance
         self._database_url = ""
@@ -62,8 +63,10 @@ class Server:
         """Starts a process and waits until it is ready. One that gives up, since the database is away, is started
         again."""
         for _ in range(_STARTS):
-            clock = wrong_clock(self._chance)
-            self._process = await ServerProcess.spawn(self._log, "--database-url", self._database_url, **clock)
+            environment = wrong_clock(self._chance)
+            if self.checkout is not None:
+                environment |= code_of(self.checkout)
+            self._process = await ServerProcess.spawn(self._log, "--database-url", self._database_url, **environment)
             with contextlib.suppress(AssertionError, TimeoutError):
                 await self._process.ready(60)
                 self._serve(self._process.url)

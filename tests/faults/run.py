@@ -38,11 +38,13 @@ class Opened(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """A kind of run: which faults when, and the world in which they happen. `opened` gets the directory of the
-    history, the seed, and what writes to it. Who sees all faults for `complete_minutes` has to see all of rule 10."""
+    history, the seed, what writes to it, and the checkout of a `former` version with which servers begin, if there is
+    one. Who sees all faults for `complete_minutes` has to see all of rule 10."""
 
     lanes: Mapping[str, Lane]
-    opened: Callable[[Path, str, Recorder], AbstractAsyncContextManager[Opened]]
+    opened: Callable[[Path, str, Recorder, Path | None], AbstractAsyncContextManager[Opened]]
     complete_minutes: float | None = None
+    former: Path | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,7 +67,7 @@ async def run(
     recorder = Recorder(directory / "run.jsonl")
     say("starting PostgreSQL and the servers")
     try:
-        async with scenario.opened(directory, seed, recorder) as (world, nemesis, skipped):
+        async with scenario.opened(directory, seed, recorder, scenario.former) as (world, nemesis, skipped):
             recorder.write("run", **_head(scenario, world, minutes, seed, wanted))
             plan = planned(seed, minutes * 60, set(wanted) - skipped.keys(), scenario.lanes)
             await _maltreat(world, nemesis, recorder, minutes * 60, seed, plan, say)
@@ -80,7 +82,7 @@ async def run(
 
 def _head(scenario: Scenario, world: World, minutes: float, seed: str, wanted: Collection[str]) -> dict[str, Any]:
     long_enough = scenario.complete_minutes is not None and minutes >= scenario.complete_minutes
-    complete = set(wanted) == set(scenario.names) and long_enough
+    complete = set(wanted) == set(scenario.names) and long_enough and scenario.former is None
     names = [server.name for server in world.servers]
     run_is = {"minutes": minutes, "seed": seed, "nemesis": sorted(wanted), "complete": complete, "servers": names}
     wrong_clocks = faketime_library() is not None
@@ -109,14 +111,15 @@ async def _maltreat(
         return left == 0 and asyncio.get_running_loop().time() >= ends_at
 
     with contextlib.ExitStack() as at_the_end:
-        await define(_administrator("first-administrator", world, recorder, seed, at_the_end))
+        with_flows = await define(_administrator("first-administrator", world, recorder, seed, at_the_end))
     await asyncio.gather(*(executors.start() for executors in world.executors))
     say(f"working, {left} faults to come")
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(recorder.watch_stalls())
         async with asyncio.TaskGroup() as work:
             work.create_task(nemesis.run(plan, struck))
-            work.create_task(run_workload(recorder, world.addresses, seed, is_over))
+            clients = run_workload(recorder, world.addresses, seed, with_flows=with_flows, is_over=is_over)
+            work.create_task(clients)
         watching.cancel()
     with contextlib.ExitStack() as at_the_end:
         await delete_rules(_administrator("last-administrator", world, recorder, seed, at_the_end))

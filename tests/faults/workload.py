@@ -82,22 +82,26 @@ class User(Party):
             await self.insist(f"awf.task/{what}", attempts=5, id=task_id, callId=self.identifier())
 
 
-async def define(party: Party) -> None:
-    """Puts the definitions, the flows and the rules of the workload."""
+async def define(party: Party) -> bool:
+    """Puts the definitions, the rules and the flows of the workload; whether servers know flows, which old ones do
+    not."""
     for name, fields in DEFINITIONS.items():
         reply = await party.insist("awf.definition/put", id=name, **fields)
         assert reply is not None
         assert reply.status == 200, reply.body
-    await put_flows(party)
     await put_rules(party)
+    return await put_flows(party)
 
 
-async def run_workload(recorder: Recorder, servers: Sequence[Address], seed: str, is_over: Callable[[], bool]) -> None:
+async def run_workload(
+    recorder: Recorder, servers: Sequence[Address], seed: str, *, with_flows: bool, is_over: Callable[[], bool]
+) -> None:
     """Creates and meddles until the run is over, and everything that was begun is answered."""
     known: deque[str] = deque(maxlen=_REMEMBERED)
     with ExitStack() as at_the_end:
         async with asyncio.TaskGroup() as group:
-            for kind, count in ((Creator, CREATORS), (User, USERS), (Waiter, 1), (Publisher, 1), (Conductor, 1)):
+            parties = ((Creator, CREATORS), (User, USERS), (Waiter, 1), (Publisher, 1), (Conductor, int(with_flows)))
+            for kind, count in parties:
                 for name in (f"{kind.__name__.lower()}-{n}" for n in range(count)):
                     clients = over_http(recorder, name, servers, at_the_end)
                     group.create_task(kind(known, name, clients, seed).run(is_over))

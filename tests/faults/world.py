@@ -22,11 +22,15 @@ _POSTGRES: Final = {"max_wal_size": "128MB", "min_wal_size": "32MB"}
 
 
 class World(abc.ABC):
-    """Servers and executors, on whatever database. `place` is for its files, `directory` for what is to be kept."""
+    """Servers and executors, on whatever database. `place` is for its files, `directory` for what is to be kept.
 
-    def __init__(self, place: Path, directory: Path, seed: str) -> None:
+    With a checkout of a `former` version all servers begin as that one, and so does the schema of the database.
+    """
+
+    def __init__(self, place: Path, directory: Path, seed: str, former: Path | None = None) -> None:
         self.place = place
         self.directory = directory
+        self.former = former
         self.servers: list[Server] = []
         self.executors: list[Executors] = []
         self._seed = seed
@@ -49,6 +53,7 @@ class World(abc.ABC):
         for n in range(SERVERS):
             name = f"server-{n}"
             server = Server(name, self.directory / f"{name}.log", random.Random(f"{self._seed}/{name}"))
+            server.checkout = self.former
             self.servers.append(server)
             await server.open(await self.database_url(name))
         await asyncio.gather(*(server.start() for server in self.servers))
@@ -73,8 +78,8 @@ class World(abc.ABC):
 class OneDatabase(World):
     """A world with one PostgreSQL, which every server reaches over a link of its own."""
 
-    def __init__(self, place: Path, directory: Path, seed: str, disk: Path | None) -> None:
-        super().__init__(place, directory, seed)
+    def __init__(self, place: Path, directory: Path, seed: str, disk: Path | None, former: Path | None = None) -> None:
+        super().__init__(place, directory, seed, former)
         self.disk = disk
         self.postgres = Postgres((disk or place) / "data", **_POSTGRES)
         self.database_turn = asyncio.Lock()
@@ -115,9 +120,11 @@ def small_disk(place: Path) -> Iterator[Path | str]:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-def skipped(disk: Path | str) -> Mapping[str, str]:
-    """Faults that cannot be done on this machine, or not yet, and why."""
-    reasons = {"other-version": "there is no former release to restart to"}
+def skipped(disk: Path | str, former: Path | None) -> Mapping[str, str]:
+    """Faults that cannot be done on this machine, or with what was given, and why."""
+    reasons = {}
+    if former is None:
+        reasons["other-version"] = "no checkout of a former version was given (--former)"
     if isinstance(disk, str):
         reasons["fill-disk"] = disk
     if faketime_library() is None:

@@ -29,6 +29,13 @@ async def _spawn(*arguments: str, stderr: Any, **environment: str) -> asyncio.su
     )
 
 
+def code_of(checkout: Path) -> dict[str, str]:
+    """The environment of a process that runs the code of a directory: what is in the current one does not come
+    first."""
+    path = os.pathsep.join([str(checkout), *(each for each in sys.path if each)])
+    return {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """A command that has ended: its exit status, and what it wrote."""

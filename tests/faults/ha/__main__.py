@@ -26,8 +26,8 @@ LANES: Final = {"nodes": Lane((40.0, 45.0), ("kill-primary", "freeze-primary", "
 class ManyNodes(World):
     """A world whose PostgreSQL is a cluster."""
 
-    def __init__(self, place: Path, directory: Path, seed: str) -> None:
-        super().__init__(place, directory, seed)
+    def __init__(self, place: Path, directory: Path, seed: str, former: Path | None) -> None:
+        super().__init__(place, directory, seed, former)
         self.cluster = Cluster(place, directory)
 
     async def open_database(self) -> None:
@@ -41,9 +41,9 @@ class ManyNodes(World):
 
 
 @contextlib.asynccontextmanager
-async def _opened(directory: Path, seed: str, recorder: Recorder) -> AsyncIterator[Opened]:
+async def _opened(directory: Path, seed: str, recorder: Recorder, former: Path | None) -> AsyncIterator[Opened]:
     place = temporary_directory()
-    world = ManyNodes(place, directory, seed)
+    world = ManyNodes(place, directory, seed, former)
     try:
         await world.open()
         yield Opened(world, NodeNemesis(world.cluster, recorder), {})

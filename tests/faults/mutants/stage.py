@@ -15,7 +15,7 @@ from tests.faults.flows import FLOW, STEP
 from tests.faults.history import History, read_history
 from tests.faults.recorder import RecordedClient, Recorder
 from tests.faults.story import PLAIN
-from tests.system.processes import ServerProcess
+from tests.system.processes import ServerProcess, code_of
 
 _AHEAD: Final = "import time\n_right = time.time\ntime.time = lambda: _right() + 90\n"
 _TIMES: Final = {"requestedToStartTimeout": 2000, "inProgressTimeout": 300, "retryDelay": 50, "allowedRetryCount": 5}
@@ -39,9 +39,8 @@ class Stage:
 
     @property
     def environment(self) -> dict[str, str]:
-        """That of a process which runs the copy: what is in the current directory does not come first."""
-        path = os.pathsep.join([str(self._package), *(each for each in sys.path if each)])
-        return {"PYTHONPATH": path, "PYTHONSAFEPATH": "1", "TASKRPC_NOTIFY": "0"}
+        """That of a process which runs the copy."""
+        return {**code_of(self._package), "TASKRPC_NOTIFY": "0"}
 
     def set_clocks_ahead(self) -> None:
         """All processes of the copy that start from now on are 90 s ahead."""
