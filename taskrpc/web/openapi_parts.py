@@ -15,24 +15,25 @@ SECURITY_SCHEMES: Final[Schema] = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "basic": {"type": "http", "scheme": "basic"},
 }
-# An error as `/rpc` and most paths tell it.
-PROBLEM: Final[Schema] = {
+ERROR: Final[Schema] = {
     "type": "object",
-    "required": ["error"],
+    "required": ["type", "message"],
     "properties": {
-        "error": {
-            "type": "object",
-            "required": ["type", "message"],
-            "properties": {
-                "type": {"type": "string", "enum": sorted(HTTP_STATUS)},
-                "message": {"type": "string"},
-                "data": {"type": "object"},
-            },
-            "additionalProperties": False,
-        }
+        "type": {"type": "string", "enum": sorted(HTTP_STATUS)},
+        "message": {"type": "string"},
+        "data": {"type": "object"},
     },
     "additionalProperties": False,
 }
+# A refusal as most paths tell it.
+PROBLEM: Final[Schema] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": ERROR},
+    "additionalProperties": False,
+}
+# In documents that have a schema Problem.
+PROBLEM_CONTENT: Final[Schema] = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 # As long as the service has no keys, none is needed.
 SECURITY: Final[list[dict[str, list[str]]]] = [{}, {"key": []}, {"bearer": []}, {"basic": []}]
 # Whatever is called may be answered so.
