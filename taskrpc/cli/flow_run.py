@@ -23,6 +23,7 @@ from taskrpc.client.files import AsyncFiles
 from taskrpc.core.file_uri import uri_of
 from taskrpc.core.flow.model import Flow
 from taskrpc.core.ids import uuid7
+from taskrpc.engine.flows import flow_name
 from taskrpc.errors import TaskRpcError
 from taskrpc.executor import Executor
 from taskrpc.settings import Settings
@@ -45,7 +46,7 @@ class _Order(NamedTuple):
     def name(self) -> str:
         """The definition of the flow that is started."""
         flow, _ = self.flows[0]
-        return f"{flow.namespace}.{flow.id}"
+        return flow_name(flow.namespace, flow.id)
 
 
 class _Place(NamedTuple):

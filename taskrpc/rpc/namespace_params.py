@@ -16,7 +16,7 @@ from pydantic import (
 
 from taskrpc.core.definition import TEN_YEARS_MS, shown
 from taskrpc.core.names import check_key, check_namespace, check_path
-from taskrpc.rpc.params import Count, Exact
+from taskrpc.rpc.params import Count, Exact, PageNumber, Revision
 
 LONGEST_SECRET: Final = 64 * 1024
 
@@ -111,7 +111,7 @@ class OfTemplate(OfEntry):
 class GetTemplate(OfTemplate):
     """`awf.template/get`: as it is now, or one revision."""
 
-    revision: Annotated[StrictInt, Field(ge=1, le=2**31 - 1)] | None = None
+    revision: Revision | None = None
 
 
 class PutTemplate(OfTemplate):
@@ -134,4 +134,4 @@ class ListOfNamespace(Exact):
     namespace: Namespace | None = None
     prefix: StrictStr = ""
     count: Count = 100
-    page: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 1
+    page: PageNumber = 1

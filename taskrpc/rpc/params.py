@@ -77,6 +77,8 @@ Time = Annotated[datetime, BeforeValidator(_time)]
 Definitions = Annotated[list[StrictStr], Field(max_length=_MOST_DEFINITIONS)]
 Wait = Annotated[StrictInt, Field(ge=0, le=LONGEST_WAIT_MS)]
 Count = Annotated[StrictInt, Field(ge=1, le=MOST_LISTED)]
+PageNumber = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
+Revision = Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]
 ONE_OR_MORE: Final = BeforeValidator(_listed)
 Status = Literal["created", "waiting", "ready", "requested", "in-progress", "done"]
 Outcome = Literal["succeeded", "failed", "canceled"]
@@ -261,4 +263,4 @@ class ListOf(Exact):
     filter: ListFilter = Field(default_factory=lambda: ListFilter.model_validate({}))
     sort: ListSort | None = None
     count: Count = 100
-    page: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 1
+    page: PageNumber = 1

@@ -24,7 +24,7 @@ from taskrpc.web.bodies import pieces_of, refuse_encoded
 from taskrpc.web.protocol import FILES_PATH
 from taskrpc.wire.codecs import JSON
 
-_STOPPED: Final = TaskRpcError("unavailable", "This server stops; nothing was done, try again", {"retryAfter": 1})
+_STOPPED: Final = TaskRpcError("unavailable", "This server stops; try again", {"retryAfter": 1})
 _RANGE: Final = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))", re.ASCII)
 
 

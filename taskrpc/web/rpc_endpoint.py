@@ -21,7 +21,7 @@ log = logging.getLogger("taskrpc.requests")
 
 DEFAULT_MAX_BODY: Final = 8 * 2**20
 MAX_YAML_BODY: Final = 2**20
-# To calls that a server that stops waits for no longer.
+# What is answered to calls for whose end a server that stops does not wait.
 STOPPED: Final = TaskRpcError(
     "outcome-unknown", "This server stopped before it knew what became of the call: repeat it", {"retryAfter": 1}
 )

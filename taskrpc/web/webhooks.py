@@ -51,7 +51,7 @@ class Webhooks:
             raise TaskRpcError("not-found", "There is no webhook with this key")
         said = {
             "body": await _body(request, self._largest),
-            "headers": _lists((key, value) for key, value in request.headers.items() if key not in _CREDENTIALS),
+            "headers": _lists(header for header in request.headers.items() if header[0] not in _CREDENTIALS),
             "parameters": _lists(request.query_params.multi_items()),
         }
         row = await self._started(name, trigger, said)
@@ -93,7 +93,7 @@ class _NotWantedError(Exception):
 
 
 def _place(raw_path: bytes) -> tuple[str, str]:
-    """The name of the flow and the key; no key at all where the path has another form."""
+    """The name of the flow and the key; raises `not-found` where the path has another form."""
     parts = raw_path.decode("latin-1").removeprefix(WEBHOOK_PATH).split("/")
     if len(parts) != 3:
         raise TaskRpcError("not-found", f"A webhook is called at {WEBHOOK_PATH}{{namespace}}/{{flowId}}/{{key}}")
