@@ -3,7 +3,7 @@
 import os
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from taskrpc.core.callback import networks
 from taskrpc.engine.activities import Activities
@@ -12,7 +12,7 @@ from taskrpc.engine.cleaning import Cleaning
 from taskrpc.engine.decisions import Decisions
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.dispatcher import Dispatcher
-from taskrpc.engine.executing import executing
+from taskrpc.engine.executing import Executing, executing
 from taskrpc.engine.execution_facts import Sources
 from taskrpc.engine.execution_starts import Starts
 from taskrpc.engine.file_tokens import FileTokens
@@ -126,59 +126,112 @@ class Parts:
         self.results.drain()
 
 
+class _Ground(NamedTuple):
+    """What all parts stand on."""
+
+    settings: Settings
+    database: Database
+    spawn: Spawn
+    signals: Signals
+    definitions: Definitions
+    flows: Flows
+
+
+class _Queue(NamedTuple):
+    """Tasks and workflows, from their creation to their end."""
+
+    starts: Starts
+    results: Results
+    pump: Pump
+    tasks: Tasks
+    workflows: Workflows
+    claims: Claims
+    dispatcher: Dispatcher
+
+
+class _FlowParts(NamedTuple):
+    """What executes flows, and what they use."""
+
+    namespaces: Namespaces
+    files: Files
+    executions: Executing
+    triggers: FlowTriggers
+
+
 def build(settings: Settings, database: Database, spawn: Spawn) -> Parts:
     """Makes the parts of a server; `spawn` starts what they do beside each other.
 
     Raises `not-configured` for keys for secrets that are none, and for a storage that cannot be.
     """
-    signals, results = Signals(), Results(database)
     definitions = Definitions(DefinitionStore(database), strict=settings.strict_definitions)
     flows = Flows(FlowStore(database), definitions, FlowReader(_YamlTexts()))
+    ground = _Ground(settings, database, spawn, Signals(), definitions, flows)
+    queue = _queue(ground)
+    keys = Keys(database, open_without=settings.is_open_without_keys)
+    hints = Hints(queue.dispatcher, queue.results, definitions, keys)
+    services = _services(ground, queue, _flow_parts(ground, queue), hints)
+    parts = Parts(
+        settings=settings,
+        database=database,
+        signals=ground.signals,
+        results=queue.results,
+        definitions=definitions,
+        dispatcher=queue.dispatcher,
+        reaper=Reaper(Reaping(database, ground.signals)),
+        pump=queue.pump,
+        cleaning=Cleaning(Retention(database), queue.claims, queue.tasks, services.files, spawn),
+        callbacks=Callbacks(database, queue.claims, queue.tasks, spawn, networks(settings.callback_networks)),
+        hints=hints,
+        keys=keys,
+        services=services,
+    )
+    _connect(parts)
+    return parts
+
+
+def _queue(ground: _Ground) -> _Queue:
+    _, database, spawn, signals, definitions, flows = ground
+    starts, results = Starts(database, flows), Results(database)
     pump = Pump(Inboxes(database, signals), database, spawn)
-    starts = Starts(database, flows)
     decisions = Decisions(database, signals, spawn, definitions, starts)
     tasks = Tasks(database, signals, spawn, definitions, decisions, results)
     workflows = Workflows(database, signals, spawn, definitions, starts, results, pump)
+    claims = Claims(database, tasks.transitions["release"], spawn)
+    return _Queue(starts, results, pump, tasks, workflows, claims, Dispatcher(claims, spawn))
+
+
+def _flow_parts(ground: _Ground, queue: _Queue) -> _FlowParts:
+    settings, database, spawn, signals, definitions, flows = ground
     namespaces = Namespaces.on(database, load_cipher(settings))
     files = Files(open_storage(settings.storage, settings.data_dir), FileTokens(database), settings.max_file)
     outside = Sources(flows, namespaces, files, ExecutionStore(database, signals), shown_to_flows(os.environ))
-    executions = executing(database, spawn, definitions, outside, starts, tasks, workflows, signals)
-    claims = Claims(database, tasks.transitions["release"], spawn)
-    dispatcher = Dispatcher(claims, spawn)
-    keys = Keys(database, open_without=settings.is_open_without_keys)
-    hints = Hints(dispatcher, results, definitions, keys)
-    activities = Activities(definitions, starts)
-    reading, submissions = Reading(database), Submissions(database, signals)
-    triggers = FlowTriggers(FlowTriggerStore(database), outside, definitions, starts)
+    executions = executing(database, spawn, definitions, outside, queue.starts, queue.tasks, queue.workflows, signals)
+    triggers = FlowTriggers(FlowTriggerStore(database), outside, definitions, queue.starts)
     executions.steps.on_state(triggers.fired)
-    schedules = Schedules(database, activities, triggers, signals)
-    subscriptions = Subscriptions(database, spawn, activities, signals)
-    asynchronous = AsynchronousWorkflows(submissions, definitions, tasks, workflows, reading)
-    services = Services(
-        tasks,
-        workflows,
-        dispatcher,
-        definitions,
-        flows,
-        reading,
-        signals,
-        hints,
-        schedules,
-        triggers,
-        subscriptions,
-        asynchronous,
-        executions,
-        namespaces,
-        files,
+    return _FlowParts(namespaces, files, executions, triggers)
+
+
+def _services(ground: _Ground, queue: _Queue, of_flows: _FlowParts, hints: Hints) -> Services:
+    _, database, spawn, signals, definitions, flows = ground
+    activities, reading = Activities(definitions, queue.starts), Reading(database)
+    submissions = Submissions(database, signals)
+    return Services(
+        tasks=queue.tasks,
+        workflows=queue.workflows,
+        dispatcher=queue.dispatcher,
+        definitions=definitions,
+        flows=flows,
+        reading=reading,
+        signals=signals,
+        hints=hints,
+        schedules=Schedules(database, activities, of_flows.triggers, signals),
+        triggers=of_flows.triggers,
+        subscriptions=Subscriptions(database, spawn, activities, signals),
+        asynchronous=AsynchronousWorkflows(submissions, definitions, queue.tasks, queue.workflows, reading),
+        executions=of_flows.executions,
+        namespaces=of_flows.namespaces,
+        files=of_flows.files,
     )
-    reaper, cleaning = Reaper(Reaping(database, signals)), Cleaning(Retention(database), claims, tasks, files, spawn)
-    callbacks = Callbacks(database, claims, tasks, spawn, networks(settings.callback_networks))
-    parts = Parts(
-        settings, database, signals, results, definitions, dispatcher, reaper, pump, cleaning, callbacks, hints, keys,
-        services,
-    )  # fmt: skip
-    _connect(parts)
-    return parts
 
 
 def _connect(parts: Parts) -> None:

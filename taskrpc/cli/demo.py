@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import signal
 import socket
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -17,7 +16,8 @@ from taskrpc.app import Running, running
 from taskrpc.cli.demo_input import Input
 from taskrpc.cli.progress import show_progress
 from taskrpc.cli.serve import read_settings
-from taskrpc.cli.work import register_import
+from taskrpc.cli.signals import until_signal
+from taskrpc.cli.work import at_work, register_import
 from taskrpc.client import AsyncClient
 from taskrpc.errors import TaskRpcError
 from taskrpc.executor import Executor
@@ -79,11 +79,11 @@ def command(app: typer.Typer) -> None:
         logs.set_up("text", "warning")
         logging.getLogger("taskrpc.executor").setLevel(logging.ERROR)  # failed imports are told beside the bars
         try:
-            succeeded = asyncio.run(_until_signal(settings, inputs, exit))
+            succeeded = asyncio.run(until_signal(_demo(settings, inputs, exit)))
         except TaskRpcError as error:
             typer.echo(f"taskrpc: {error}", err=True)
             raise typer.Exit(1) from None
-        if not succeeded:
+        if succeeded is False:  # and not ended by a signal
             raise typer.Exit(1)
 
 
@@ -96,18 +96,8 @@ def _free_port(first: int) -> int:
     raise typer.BadParameter(f"all ports from {first} on are taken", param_hint="--port")
 
 
-async def _until_signal(settings: Settings, inputs: Sequence[Input], exit: bool) -> bool:
-    """Run the demo; a signal ends it in good order. Whether everything was imported, as far as it came."""
-    demo = asyncio.ensure_future(_demo(settings, inputs, exit))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, demo.cancel)
-    try:
-        return await demo
-    except asyncio.CancelledError:
-        return True
-
-
 async def _demo(settings: Settings, inputs: Sequence[Input], exit: bool) -> bool:
+    """Whether everything was imported."""
     console = Console()
     where = f"PostgreSQL in {settings.data_dir} and the service on port {settings.port}"
     console.print(f"Starting {where} …", highlight=False, soft_wrap=True)
@@ -135,12 +125,8 @@ async def _executor(service: Running, inputs: Sequence[Input]) -> AsyncIterator[
     executor = Executor(service.url, grace=5.0)
     directories = {_SAMPLE} | {input.folder for input in inputs if input.folder is not None}
     definition = register_import(executor, service.database_url, sorted(directories), concurrency=2)
-    serving = asyncio.create_task(executor.serve())
-    try:
+    async with at_work(executor):
         yield definition
-    finally:
-        executor.drain()
-        await serving
 
 
 async def _create(client: AsyncClient, definition: str, input: Input) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
@@ -17,12 +16,14 @@ from taskrpc.app import running
 from taskrpc.cli.flow_files import WrongFlowError, read_flow
 from taskrpc.cli.flow_tree import Status, is_over, lines_of, tree_of
 from taskrpc.cli.serve import read_settings
-from taskrpc.cli.work import register_flows
+from taskrpc.cli.signals import until_signal
+from taskrpc.cli.work import at_work, register_flows
 from taskrpc.client import AsyncClient
 from taskrpc.client.files import AsyncFiles
 from taskrpc.core.file_uri import uri_of
 from taskrpc.core.flow.model import Flow
 from taskrpc.core.ids import uuid7
+from taskrpc.engine.flows import flow_name
 from taskrpc.errors import TaskRpcError
 from taskrpc.executor import Executor
 from taskrpc.settings import Settings
@@ -45,7 +46,7 @@ class _Order(NamedTuple):
     def name(self) -> str:
         """The definition of the flow that is started."""
         flow, _ = self.flows[0]
-        return f"{flow.namespace}.{flow.id}"
+        return flow_name(flow.namespace, flow.id)
 
 
 class _Place(NamedTuple):
@@ -95,7 +96,7 @@ def command(flows: typer.Typer) -> None:
         settings = settings.model_copy(update={"database_url": None, "port": 0})  # whatever the environment says
         place = _Place(url, key, settings, work or url is None)
         logs.set_up("text", "error")
-        raise typer.Exit(_ended(_order(files, inputs or []), place, output))
+        raise typer.Exit(_exit_status(_order(files, inputs or []), place, output))
 
 
 def _order(files: Sequence[Path], inputs: Sequence[str]) -> _Order:
@@ -117,11 +118,11 @@ def _order(files: Sequence[Path], inputs: Sequence[str]) -> _Order:
     return _Order(flows, given)
 
 
-def _ended(order: _Order, place: _Place, output: Output) -> int:
-    """The exit status."""
+def _exit_status(order: _Order, place: _Place, output: Output) -> int:
+    """Runs the flow and tells what has become of it."""
     console = Console(stderr=output != "text")
     try:
-        status = asyncio.run(_until_signal(order, place, console))
+        status = asyncio.run(until_signal(_run(order, place, console)))
     except (TaskRpcError, OSError) as error:
         typer.echo(f"taskrpc: {error}", err=True)
         return 1
@@ -131,17 +132,6 @@ def _ended(order: _Order, place: _Place, output: Output) -> int:
         codec = JSON if output == "json" else YAML
         sys.stdout.write(codec.encode(status).decode().rstrip("\n") + "\n")
     return 0 if status["resource"]["outcome"] == "succeeded" else 1
-
-
-async def _until_signal(order: _Order, place: _Place, console: Console) -> Status | None:
-    """Runs the flow; None where a signal has ended it."""
-    run = asyncio.ensure_future(_run(order, place, console))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, run.cancel)
-    try:
-        return await run
-    except asyncio.CancelledError:
-        return None
 
 
 async def _run(order: _Order, place: _Place, console: Console) -> Status:
@@ -181,12 +171,8 @@ async def _executor(url: str, place: _Place) -> AsyncIterator[None]:
         return
     executor = Executor(url, api_key=place.key, grace=2.0)
     register_flows(executor, url, place.key, _CONCURRENCY)
-    serving = asyncio.create_task(executor.serve())
-    try:
+    async with at_work(executor):
         yield
-    finally:
-        executor.drain()
-        await serving
 
 
 async def _params(order: _Order, url: str, key: str | None) -> dict[str, str]:
@@ -224,14 +210,12 @@ async def _watched(client: AsyncClient, execution_id: str, console: Console, hin
             if live is not None:
                 live.update(tree_of(status), refresh=True)
             for line in () if live is not None else lines_of(status, told):
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
+                _print(console, line)
             if is_over(status):
                 return status
             if "paused" not in told and hint.is_due(status):
                 told.add("paused")
-                console.print(
-                    f"It is paused. To resume it: {hint.command}", markup=False, highlight=False, soft_wrap=True
-                )
+                _print(console, f"It is paused. To resume it: {hint.command}")
             await asyncio.sleep(_INTERVAL_SECONDS)
 
 
@@ -248,10 +232,13 @@ async def _status(client: AsyncClient, execution_id: str) -> Status:
 def tell_end(resource: Mapping[str, Any], console: Console) -> None:
     """What an execution has come to."""
     message = (resource.get("error") or {}).get("message")
-    text = f"{resource['definition']} {resource.get('state', resource['outcome'])}" + (
-        f": {message}" if message else ""
-    )
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    end = f"{resource['definition']} {resource.get('state', resource['outcome'])}"
+    _print(console, f"{end}: {message}" if message else end)
     if resource.get("result"):
         outputs = YAML.encode({"outputs": resource["result"]}).decode().rstrip("\n")
-        console.print(outputs, markup=False, highlight=False, soft_wrap=True)
+        _print(console, outputs)
+
+
+def _print(console: Console, text: str) -> None:
+    """As it is: what flows say is no markup."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

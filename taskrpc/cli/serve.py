@@ -1,9 +1,7 @@
 """`taskrpc serve`: the service."""
 
-import asyncio
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -13,6 +11,7 @@ from pydantic import ValidationError
 
 from taskrpc import collector, logs
 from taskrpc.app import Running, Service
+from taskrpc.cli.signals import on_signals
 from taskrpc.core.definition import invalid
 from taskrpc.errors import TaskRpcError
 from taskrpc.settings import Settings
@@ -96,7 +95,7 @@ def command(app: typer.Typer) -> None:
 
 async def _serve(settings: Settings) -> None:
     service = Service(settings)
-    _on_signals(service.stop, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    on_signals(service.stop, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
     def on_ready(running: Running) -> None:
         collector.relax()
@@ -107,14 +106,9 @@ async def _serve(settings: Settings) -> None:
 
 async def _supervise(settings: Settings) -> None:
     supervisor = Supervisor(settings)
-    _on_signals(supervisor.stop, signal.SIGTERM, signal.SIGINT)
-    _on_signals(supervisor.renew, signal.SIGHUP)
+    on_signals(supervisor.stop, signal.SIGTERM, signal.SIGINT)
+    on_signals(supervisor.renew, signal.SIGHUP)
     await supervisor.run(_tell)
-
-
-def _on_signals(react: Callable[[], None], *numbers: signal.Signals) -> None:
-    for number in numbers:
-        asyncio.get_running_loop().add_signal_handler(number, react)
 
 
 def _tell(url: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -89,3 +89,14 @@ def register_flows(executor: Executor, url: str, key: str | None, concurrency: i
     from taskrpc_executors import FlowLeaves  # noqa: PLC0415  (a package of its own, which the service does without)
 
     FlowLeaves(url, api_key=key, public_only=public_only).register(executor, concurrency)
+
+
+@contextlib.asynccontextmanager
+async def at_work(executor: Executor) -> AsyncIterator[None]:
+    """Has `executor` carry out tasks for the length of a block; those that it is at may then finish, in its grace."""
+    serving = asyncio.create_task(executor.serve())
+    try:
+        yield
+    finally:
+        executor.drain()
+        await serving

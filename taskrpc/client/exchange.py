@@ -136,12 +136,17 @@ def _read_entry(request: Request, document: Any, repeated: bool) -> dict[str, An
     match document:
         case {"result": dict(result)}:
             return result
+    error = read_error(document) or _not_understood(document)
+    return _own_creation(request, error) if repeated else error
+
+
+def read_error(document: Any) -> TaskRpcError | None:
+    """The error that an answer of the service tells; None for anything else."""
+    match document:
         case {"error": {"type": str(type), "message": str(message), **rest}}:
             data = rest.get("data")
-            error = TaskRpcError(type, message, data if isinstance(data, dict) else None)
-            return _own_creation(request, error) if repeated else error
-        case _:
-            return _not_understood(document)
+            return TaskRpcError(type, message, data if isinstance(data, dict) else None)
+    return None
 
 
 def _own_creation(request: Request, error: TaskRpcError) -> dict[str, Any] | TaskRpcError:

@@ -17,6 +17,7 @@ from taskrpc.core.file_uri import path_of
 from taskrpc.errors import TaskRpcError
 from taskrpc.wire.codecs import JSON
 
+from .exchange import read_error
 from .retry import RetryPolicy
 from .tls import trust
 
@@ -142,13 +143,8 @@ async def _check(response: httpx2.Response) -> None:
 
 def _refusal(status: int, body: bytes) -> TaskRpcError:
     try:
-        document = JSON.decode(body)
+        error = read_error(JSON.decode(body))
     except TaskRpcError:
-        document = None
-    match document:
-        case {"error": {"type": str(type), "message": str(message), **rest}}:
-            data = rest.get("data")
-            return TaskRpcError(type, message, data if isinstance(data, dict) else None)
-        case _:
-            start = body[:80].decode("utf-8", "replace")
-            return TaskRpcError("unavailable", f"answered {status} and no error of the service: {start!r}")
+        error = None
+    start = body[:80].decode("utf-8", "replace")
+    return error or TaskRpcError("unavailable", f"answered {status} and no error of the service: {start!r}")

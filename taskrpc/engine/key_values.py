@@ -6,20 +6,20 @@ import orjson
 
 from taskrpc.core.entries import key_resource
 from taskrpc.core.model import Resource
+from taskrpc.engine.namespace_entries import NamespaceEntries
 from taskrpc.errors import invalid_params
 from taskrpc.store.database import Database
-from taskrpc.store.entries import Entries, Page
 
 LARGEST_VALUE: Final = 2**20
 _SWEEP_SECONDS: Final = 60.0
 _SWEPT_AT_ONCE: Final = 1000
 
 
-class KeyValues:
+class KeyValues(NamespaceEntries):
     """The key-value store. `sweep` has to be called now and then."""
 
     def __init__(self, database: Database) -> None:
-        self._entries = Entries(database, "key")
+        super().__init__(database, "key", key_resource)
 
     async def put(self, namespace: str, key: str, value: object, ttl: int | None) -> Resource:
         """Sets a value, which is gone after `ttl` ms, or stays."""
@@ -28,19 +28,6 @@ class KeyValues:
             raise invalid_params("value", f"it has at most {LARGEST_VALUE} bytes as JSON, not {len(text)}")
         (row,) = await self._entries.put(namespace, key, text.decode(), ttl)
         return key_resource(row)
-
-    async def get(self, namespace: str, key: str) -> Resource:
-        """The key with its value; raises `key-not-found`."""
-        return key_resource(await self._entries.get(namespace, key))
-
-    async def page(self, page: Page) -> tuple[list[Resource], int]:
-        """Keys without their values, and how many there are."""
-        rows, total = await self._entries.page(page)
-        return [key_resource(row) for row in rows], total
-
-    async def delete(self, namespace: str, key: str) -> None:
-        """Removes a key; raises `key-not-found`."""
-        await self._entries.delete(namespace, key)
 
     async def sweep(self) -> float:
         """Removes what has expired; answers after how many seconds it wants to look again."""

@@ -5,17 +5,17 @@ from typing import Final
 from taskrpc.core.entries import secret_resource
 from taskrpc.core.model import Resource
 from taskrpc.engine.cipher import Cipher
+from taskrpc.engine.namespace_entries import NamespaceEntries
 from taskrpc.store.database import Database
-from taskrpc.store.entries import Entries, Page
 
 _AT_ONCE: Final = 100
 
 
-class Secrets:
-    """The secrets of all namespaces."""
+class Secrets(NamespaceEntries):
+    """The secrets of all namespaces; their resources tell what may be known of them."""
 
     def __init__(self, database: Database, cipher: Cipher) -> None:
-        self._entries = Entries(database, "secret")
+        super().__init__(database, "secret", secret_resource)
         self._cipher = cipher
 
     async def put(self, namespace: str, key: str, value: str, description: str | None) -> Resource:
@@ -23,19 +23,6 @@ class Secrets:
         ciphertext = self._cipher.encrypt(namespace, key, value)
         (row,) = await self._entries.put(namespace, key, ciphertext, description)
         return secret_resource(row)
-
-    async def get(self, namespace: str, key: str) -> Resource:
-        """What may be known of a secret; raises `secret-not-found`."""
-        return secret_resource(await self._entries.get(namespace, key))
-
-    async def page(self, page: Page) -> tuple[list[Resource], int]:
-        """What may be known of secrets, and how many there are."""
-        rows, total = await self._entries.page(page)
-        return [secret_resource(row) for row in rows], total
-
-    async def delete(self, namespace: str, key: str) -> None:
-        """Removes a secret; raises `secret-not-found`."""
-        await self._entries.delete(namespace, key)
 
     async def reveal(self, namespace: str, key: str) -> str:
         """The secret itself, for what flows render. Raises `secret-not-found` and `not-configured`."""

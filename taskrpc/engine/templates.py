@@ -11,22 +11,24 @@ from taskrpc.core.flow.parse import parse_template
 from taskrpc.core.flow.reading import InvalidFlowError
 from taskrpc.core.model import Resource
 from taskrpc.engine.flow_sources import refusal_of
+from taskrpc.engine.namespace_entries import NamespaceEntries
 from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.store.database import Database, Record
-from taskrpc.store.entries import Entries, Page
 
 LARGEST_TEMPLATE: Final = 256 * 1024
 
 
 def _resource(row: Record) -> Resource:
-    return template_resource(row, orjson.loads(row["spec"]))
+    if "spec" in row:
+        return template_resource(row, orjson.loads(row["spec"]))
+    return template_resource(row, {} if row["description"] is None else {"description": row["description"]})
 
 
-class Templates:
+class Templates(NamespaceEntries):
     """The templates of all namespaces."""
 
     def __init__(self, database: Database) -> None:
-        self._entries = Entries(database, "template")
+        super().__init__(database, "template", _resource)
 
     async def put(self, namespace: str, id: str, spec: Mapping[str, Any]) -> Resource:
         """Adds a revision, or none if the newest says the same; answers the newest. Raises `invalid-params` with the
@@ -42,25 +44,16 @@ class Templates:
             pass  # somebody added a revision at the same moment: look at that one
         return _resource(rows[0])
 
-    async def get(self, namespace: str, id: str, revision: int | None = None) -> Resource:
+    async def get(self, namespace: str, name: str, revision: int | None = None) -> Resource:
         """A template as it is now, or in one revision, also if it was deleted since; raises `template-not-found`."""
-        return _resource(await self._entries.get(namespace, id, revision))
+        return _resource(await self._entries.get(namespace, name, revision))
 
-    async def page(self, page: Page) -> tuple[list[Resource], int]:
-        """Templates without their tasks, and how many there are."""
-        rows, total = await self._entries.page(page)
-        return [template_resource(row, _described(row)) for row in rows], total
-
-    async def delete(self, namespace: str, id: str) -> None:
+    async def delete(self, namespace: str, name: str) -> None:
         """Deletes a template; its revisions stay for executions that have them. Raises `template-not-found`."""
         while True:
             try:
-                return await self._entries.delete(namespace, id)
+                return await self._entries.delete(namespace, name)
             except TaskRpcError as refusal:
                 if refusal.type != "template-not-found":
                     raise
-            await self._entries.get(namespace, id, None)  # there is one: somebody added a revision at the same moment
-
-
-def _described(row: Record) -> Resource:
-    return {} if row["description"] is None else {"description": row["description"]}
+            await self._entries.get(namespace, name, None)  # there is one: somebody added a revision at the same moment

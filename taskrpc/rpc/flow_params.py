@@ -1,11 +1,11 @@
 """Parameters of the methods about flows, as types."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import ConfigDict, Field, StrictInt, StrictStr, model_validator
+from pydantic import ConfigDict, StrictStr, model_validator
 
 from taskrpc.core.definition import Name
-from taskrpc.rpc.params import Exact, Params
+from taskrpc.rpc.params import Exact, Params, Revision
 
 
 class PutFlow(Params):
@@ -37,7 +37,7 @@ class OfFlow(Exact):
 class GetFlow(OfFlow):
     """`awf.flow/get`: as it is now, or one revision."""
 
-    revision: Annotated[StrictInt, Field(ge=1, le=2**31 - 1)] | None = None
+    revision: Revision | None = None
 
 
 class ListFlows(Exact):

@@ -16,7 +16,7 @@ from pydantic import (
 
 from taskrpc.core.definition import TEN_YEARS_MS, shown
 from taskrpc.core.names import check_key, check_namespace, check_path
-from taskrpc.rpc.params import Count, Exact
+from taskrpc.rpc.params import Count, Exact, PageNumber, Revision
 
 LONGEST_SECRET: Final = 64 * 1024
 
@@ -52,11 +52,17 @@ Description = Annotated[StrictStr, Field(max_length=1000)]
 Tasks = Annotated[list[Annotated[dict[str, Any], BeforeValidator(_task)]], Field(min_length=1)]
 
 
-class OfKey(Exact):
-    """`get` and `delete` of a key or a secret."""
+class OfEntry(Exact):
+    """`get` and `delete` of any kind: the name is called differently on the wire, and has rules of its own."""
 
     namespace: Namespace
-    key: Key
+    name: StrictStr
+
+
+class OfKey(OfEntry):
+    """`get` and `delete` of a key or a secret."""
+
+    name: Key = Field(alias="key")
 
 
 class PutKey(OfKey):
@@ -73,11 +79,10 @@ class PutSecret(OfKey):
     description: Description | None = None
 
 
-class OfFile(Exact):
+class OfFile(OfEntry):
     """`get` and `delete` of a file."""
 
-    namespace: Namespace
-    path: Path
+    name: Path = Field(alias="path")
 
 
 class PutFile(OfFile):
@@ -97,24 +102,21 @@ class PutFile(OfFile):
         return self.text.encode() if self.text is not None else self.binary or b""
 
 
-class OfTemplate(Exact):
+class OfTemplate(OfEntry):
     """`delete` of a template."""
 
-    namespace: Namespace
-    id: Key
+    name: Key = Field(alias="id")
 
 
 class GetTemplate(OfTemplate):
     """`awf.template/get`: as it is now, or one revision."""
 
-    revision: Annotated[StrictInt, Field(ge=1, le=2**31 - 1)] | None = None
+    revision: Revision | None = None
 
 
-class PutTemplate(Exact):
+class PutTemplate(OfTemplate):
     """`awf.template/put`: the tasks that flows take in, and what is done on errors and finally."""
 
-    namespace: Namespace
-    id: Key
     description: Description | None = None
     tasks: Tasks
     errors: Tasks | None = None
@@ -123,7 +125,7 @@ class PutTemplate(Exact):
     @property
     def spec(self) -> dict[str, Any]:
         """What a revision keeps."""
-        return self.model_dump(by_alias=True, exclude_none=True, exclude={"namespace", "id"})
+        return self.model_dump(by_alias=True, exclude_none=True, exclude={"namespace", "name"})
 
 
 class ListOfNamespace(Exact):
@@ -132,4 +134,4 @@ class ListOfNamespace(Exact):
     namespace: Namespace | None = None
     prefix: StrictStr = ""
     count: Count = 100
-    page: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 1
+    page: PageNumber = 1

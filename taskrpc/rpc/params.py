@@ -1,4 +1,7 @@
-"""Parameters of the methods, as types. Names on the wire are the aliases; the rest of the file is only rules."""
+"""Parameters of the methods about tasks, as types, and what those of all methods have in common.
+
+Names on the wire are the aliases; the rest of the file is only rules.
+"""
 
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
@@ -74,8 +77,10 @@ Time = Annotated[datetime, BeforeValidator(_time)]
 Definitions = Annotated[list[StrictStr], Field(max_length=_MOST_DEFINITIONS)]
 Wait = Annotated[StrictInt, Field(ge=0, le=LONGEST_WAIT_MS)]
 Count = Annotated[StrictInt, Field(ge=1, le=MOST_LISTED)]
+PageNumber = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
+Revision = Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]
+ONE_OR_MORE: Final = BeforeValidator(_listed)
 Status = Literal["created", "waiting", "ready", "requested", "in-progress", "done"]
-WorkflowStatus = Literal["created", "in-progress", "done"]
 Outcome = Literal["succeeded", "failed", "canceled"]
 assert set(STATUSES) == set(Status.__args__)  # type: ignore[attr-defined]
 assert set(OUTCOMES) == set(Outcome.__args__)  # type: ignore[attr-defined]
@@ -234,8 +239,8 @@ class ListFilter(Exact):
 
     include: Definitions | None = Field(None, alias="includeDefinitions")
     exclude: Definitions | None = Field(None, alias="excludeDefinitions")
-    status: Annotated[list[Status], BeforeValidator(_listed)] | None = None
-    outcome: Annotated[list[Outcome], BeforeValidator(_listed)] | None = None
+    status: Annotated[list[Status], ONE_OR_MORE] | None = None
+    outcome: Annotated[list[Outcome], ONE_OR_MORE] | None = None
     ilike: StrictStr | None = None
 
 
@@ -258,55 +263,4 @@ class ListOf(Exact):
     filter: ListFilter = Field(default_factory=lambda: ListFilter.model_validate({}))
     sort: ListSort | None = None
     count: Count = 100
-    page: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 1
-
-
-class CreateWorkflow(Exact):
-    """`awf.workflow/create-and-execute`."""
-
-    definition: Name
-    params: dict[str, Any] | None = None
-    id: NewId | None = None
-    label: Label | None = None
-    execute_at: Time | None = Field(None, alias="executeAt")
-    callback: Target | None = None
-
-
-class StatusOfWorkflow(Exact):
-    """`awf.workflow/status`: one workflow, on request with what it has started and decided."""
-
-    id: StrictStr
-    activities: StrictBool = Field(False, validation_alias=AliasChoices("include-activities?", "include-activities"))
-    decisions: StrictBool = Field(False, validation_alias=AliasChoices("include-decisions?", "include-decisions"))
-    task_runs: StrictBool = Field(False, validation_alias=AliasChoices("include-task-runs?", "include-task-runs"))
-    log: StrictBool = Field(False, validation_alias=AliasChoices("include-log?", "include-log"))
-
-
-class Resume(Exact):
-    """`awf.workflow/resume`: which paused task run goes on, and the inputs that it asks for."""
-
-    id: StrictStr
-    task_run_id: StrictStr | None = Field(None, alias="taskRunId")
-    inputs: dict[str, Any] = Field(default_factory=dict)
-    call_id: CallId | None = Field(None, alias="callId")
-
-
-class Replay(Exact):
-    """`awf.workflow/replay`: from where on, and the id of the new execution."""
-
-    id: StrictStr
-    task_run_id: StrictStr | None = Field(None, alias="taskRunId")
-    new_id: NewId | None = Field(None, alias="newId")
-    call_id: CallId | None = Field(None, alias="callId")
-
-
-class WorkflowFilter(ListFilter):
-    """What a list of workflows is narrowed to."""
-
-    status: Annotated[list[WorkflowStatus], BeforeValidator(_listed)] | None = None  # type: ignore[assignment]
-
-
-class ListOfWorkflows(ListOf):
-    """`awf.workflow/list`."""
-
-    filter: WorkflowFilter = Field(default_factory=lambda: WorkflowFilter.model_validate({}))
+    page: PageNumber = 1

@@ -3,8 +3,9 @@
 from taskrpc.core.access import Access
 from taskrpc.core.model import Resource, task_resource
 from taskrpc.engine.requests import TaskRequest
-from taskrpc.rpc import params as p
+from taskrpc.rpc import workflow_params as p
 from taskrpc.rpc.listing import listed
+from taskrpc.rpc.params import OfTask, Result
 from taskrpc.rpc.registry import method
 from taskrpc.rpc.services import Context, Services
 
@@ -50,14 +51,14 @@ def _shown(activity: Resource, access: Access | None) -> Resource:
     return {name: value for name, value in activity.items() if name != "execId"}
 
 
-@method("awf.workflow/cancel", p.OfTask)
-async def cancel(services: Services, context: Context, params: p.OfTask) -> Resource:
+@method("awf.workflow/cancel", OfTask)
+async def cancel(services: Services, context: Context, params: OfTask) -> Resource:
     """Ends a workflow at once, with everything that it has started; running executors learn it from `wrong-status`."""
     return {"resource": task_resource(await services.workflows.cancel(params.id, params.call_id))}
 
 
-@method("awf.workflow/kill", p.OfTask)
-async def kill(services: Services, context: Context, params: p.OfTask) -> Resource:
+@method("awf.workflow/kill", OfTask)
+async def kill(services: Services, context: Context, params: OfTask) -> Resource:
     """Ends the execution of a flow, with its subflows: the same as `cancel`."""
     return await cancel(services, context, params)
 
@@ -71,8 +72,8 @@ async def resume(services: Services, context: Context, params: p.Resume) -> Reso
     return {"resource": task_resource(row)}
 
 
-@method("awf.workflow/restart", p.OfTask)
-async def restart(services: Services, context: Context, params: p.OfTask) -> Resource:
+@method("awf.workflow/restart", OfTask)
+async def restart(services: Services, context: Context, params: OfTask) -> Resource:
     """Has what failed in the execution of a flow done again, and what follows it; the workflow is in progress again."""
     return {"resource": task_resource(await services.executions.commands.restart(params.id, params.call_id))}
 
@@ -84,8 +85,8 @@ async def replay(services: Services, context: Context, params: p.Replay) -> Reso
     return {"resource": task_resource(row)}
 
 
-@method("awf.workflow/result", p.Result)
-async def result(services: Services, context: Context, params: p.Result) -> Resource:
+@method("awf.workflow/result", Result)
+async def result(services: Services, context: Context, params: Result) -> Resource:
     """Waits until a workflow is done, at most `timeout` ms; answers it as it then is."""
     seconds = params.timeout / 1000 if context.may_wait else 0
     return {"resource": task_resource(await services.workflows.result(params.id, seconds, context.caller))}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from taskrpc.core.ids import serial_id
-from taskrpc.storage.storage import PIECE, Threads
+from taskrpc.storage.storage import Threads, in_pieces
 
 # What a server that died had begun to write.
 _ABANDONED_SECONDS: Final = 86_400
@@ -26,15 +26,11 @@ class DirectoryFile:
         self._threads = threads
         self._file = file
 
-    async def pieces(self, start: int, length: int) -> AsyncIterator[bytes]:
-        left = length
-        while left:
-            offset, count = start + length - left, min(left, PIECE)
-            piece = await self._threads(lambda: os.pread(self._file.fileno(), count, offset))  # noqa: B023
-            if not piece:
-                raise OSError(f"{left} bytes are missing at its end")
-            left -= len(piece)
-            yield piece
+    def pieces(self, start: int, length: int) -> AsyncIterator[bytes]:
+        return in_pieces(self._read, start, length)
+
+    async def _read(self, offset: int, most: int) -> bytes:
+        return await self._threads(lambda: os.pread(self._file.fileno(), most, offset))
 
     async def close(self) -> None:
         await self._threads(self._file.close)

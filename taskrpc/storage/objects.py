@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 import fsspec  # type: ignore[import-untyped]
 
-from taskrpc.storage.storage import PIECE, Threads
+from taskrpc.storage.storage import Threads, in_pieces
 
 # A part of a multipart upload, and what is fetched at a time: S3 takes no smaller parts than 5 MiB, and 10,000 of them.
 _BLOCK: Final = 8 * 2**20
@@ -51,16 +51,16 @@ class ObjectFile:
         self._calls = calls
         self._file = file
 
-    async def pieces(self, start: int, length: int) -> AsyncIterator[bytes]:
-        await self._calls(lambda: self._file.seek(start))
-        left = length
-        while left:
-            count = min(left, PIECE)
-            piece: bytes = await self._calls(lambda: self._file.read(count))  # noqa: B023
-            if not piece:
-                raise OSError(f"{left} bytes are missing at its end")
-            left -= len(piece)
-            yield piece
+    def pieces(self, start: int, length: int) -> AsyncIterator[bytes]:
+        return in_pieces(self._read, start, length)
+
+    async def _read(self, offset: int, most: int) -> bytes:
+        def read() -> bytes:
+            self._file.seek(offset)
+            piece: bytes = self._file.read(most)
+            return piece
+
+        return await self._calls(read)
 
     async def close(self) -> None:
         await self._calls(self._file.close)

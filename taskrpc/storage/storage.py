@@ -1,7 +1,7 @@
 """What a storage of files can do. Paths are checked by the caller; prefixes end with a slash."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Final, Protocol, TypeVar
@@ -39,6 +39,17 @@ class Storage(Protocol):
 
     async def delete(self, prefix: str) -> None:
         """Removes all files whose paths begin with this; none may be there."""
+
+
+async def in_pieces(read: Callable[[int, int], Awaitable[bytes]], start: int, length: int) -> AsyncIterator[bytes]:
+    """The `pieces` of a file. `read` is given an offset and answers the bytes from there, at most so many."""
+    left = length
+    while left:
+        piece = await read(start + length - left, min(left, PIECE))
+        if not piece:
+            raise OSError(f"{left} bytes are missing at its end")
+        left -= len(piece)
+        yield piece
 
 
 class Threads:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive
 
 from taskrpc.errors import TaskRpcError
 from taskrpc.rpc.defects import defect
@@ -42,3 +43,9 @@ def answering(answer: Handler, what: str, stopped: TaskRpcError) -> Handler:
         return Response(reply.body, reply.status, headers, JSON.content_type)
 
     return handle
+
+
+async def hung_up(receive: Receive) -> None:
+    """Waits until the client has hung up; what it sends before is forgotten."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -20,15 +20,13 @@ def _allowed(error: HTTPException) -> str:
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
+    headers = {"x-request-id": request_id(dict(request.scope["headers"])).decode("latin-1")}
     if isinstance(error, HTTPException) and error.status_code == 405:
-        allowed = _allowed(error)
+        headers["allow"] = allowed = _allowed(error)
         refusal = TaskRpcError("method-not-allowed", f"{request.method} is not possible here; use {allowed}")
     else:
         refusal = TaskRpcError("not-found", f"There is nothing at {request.url.path[:200]!r}")
     reply = refusal_reply(refusal, JSON)
-    headers = {"x-request-id": request_id(dict(request.scope["headers"])).decode("latin-1")}
-    if refusal.type == "method-not-allowed":
-        headers["allow"] = allowed
     return Response(reply.body, reply.status, headers, JSON.content_type)
 
 

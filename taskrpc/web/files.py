@@ -2,12 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from email.utils import format_datetime
 from typing import Final
 
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -19,11 +19,12 @@ from taskrpc.engine.keys import Keys
 from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.rpc.access import FILES, check_unbound
 from taskrpc.storage.storage import OpenFile
-from taskrpc.web.answering import answering
+from taskrpc.web.answering import answering, hung_up
+from taskrpc.web.bodies import pieces_of, refuse_encoded
 from taskrpc.web.protocol import FILES_PATH
 from taskrpc.wire.codecs import JSON
 
-_STOPPED: Final = TaskRpcError("unavailable", "This server stops; nothing was done, try again", {"retryAfter": 1})
+_STOPPED: Final = TaskRpcError("unavailable", "This server stops; try again", {"retryAfter": 1})
 _RANGE: Final = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))", re.ASCII)
 
 
@@ -71,12 +72,11 @@ class FileRoutes:
 
     async def _put(self, request: Request) -> Response:
         path = await self._path(request, write=True)
-        if request.headers.get("content-encoding", "identity").lower() != "identity":
-            raise TaskRpcError("unsupported-media-type", "Encodings of the body are not undone; send it as it is")
+        refuse_encoded(request)
         length = request.headers.get("content-length", "0")
         if int(length) > self._files.largest:
             raise too_large(self._files.largest)
-        size = await self._files.write(path, _body(request))
+        size = await self._files.write(path, pieces_of(request))
         resource = {"resourceType": "AidboxFile", "uri": uri_of(path), "path": path, "size": size}
         return Response(JSON.encode(resource), 201, media_type=JSON.content_type)
 
@@ -126,7 +126,7 @@ class _FileResponse(Response):
 
     async def _stream(self, receive: Receive, send: Send) -> None:
         """Sends the content, until there is no more or the client has hung up."""
-        gone = asyncio.ensure_future(_hung_up(receive))
+        gone = asyncio.ensure_future(hung_up(receive))
         try:
             async for piece in self._pieces:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -135,11 +135,6 @@ class _FileResponse(Response):
         finally:
             gone.cancel()
             await asyncio.wait([gone])
-
-
-async def _hung_up(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _range(wanted: re.Match[str], size: int) -> tuple[int, int]:
@@ -152,11 +147,3 @@ def _range(wanted: re.Match[str], size: int) -> tuple[int, int]:
     if start >= end:
         raise TaskRpcError("range-not-satisfiable", f"The file has {size} bytes", {"size": size})
     return start, end - start
-
-
-async def _body(request: Request) -> AsyncIterator[bytes]:
-    try:
-        async for piece in request.stream():
-            yield piece
-    except ClientDisconnect:
-        raise TaskRpcError("request-timeout", "The body did not come as a whole; nothing was stored") from None

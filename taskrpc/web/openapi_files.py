@@ -5,14 +5,13 @@ from typing import Any, Final
 
 from taskrpc.core.file_uri import PREFIX
 from taskrpc.core.names import LONGEST_PATH
-from taskrpc.web.openapi_parts import ALWAYS, PROBLEM, SECURITY_SCHEMES, Schema, head, refusals
+from taskrpc.web.openapi_parts import ALWAYS, PROBLEM, PROBLEM_CONTENT, SECURITY_SCHEMES, Schema, head, refusals
 from taskrpc.web.protocol import FILES_PATH
 
 _DESCRIPTION: Final = (
     "The internal storage: contents go up and down in streams, their URIs travel. A key opens it, or as a bearer a "
     "token for the files of an execution. docs/protocol.md tells more."
 )
-_PROBLEM: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _BINARY: Final[Schema] = {"application/octet-stream": {"schema": {}}}
 _SCHEMAS: Final[Schema] = {
     "File": {
@@ -48,14 +47,14 @@ def _headers(*names: str) -> Schema:
 
 
 def _put() -> Schema:
-    stored = {"description": "The file is stored, in place of the one that was there", "content": {}}
-    stored["content"] = {"application/json": {"schema": {"$ref": "#/components/schemas/File"}}}
+    file = {"application/json": {"schema": {"$ref": "#/components/schemas/File"}}}
+    stored = {"description": "The file is stored, in place of the one that was there", "content": file}
     types = {"invalid-params", "body-too-large", "unsupported-media-type", "request-timeout", *ALWAYS}
     return {
         "operationId": "putFile",
         "summary": "Store a file",
         "requestBody": {"required": True, "content": _BINARY},
-        "responses": {"201": stored, **refusals(sorted(types), _PROBLEM)},
+        "responses": {"201": stored, **refusals(sorted(types), PROBLEM_CONTENT)},
     }
 
 
@@ -68,7 +67,7 @@ def _read(id: str, summary: str, content: Schema) -> Schema:
         "operationId": id,
         "summary": summary,
         "parameters": [_RANGE],
-        "responses": {"200": whole, "206": part, **refusals(sorted(types), _PROBLEM if content else {})},
+        "responses": {"200": whole, "206": part, **refusals(sorted(types), PROBLEM_CONTENT if content else {})},
     }
 
 

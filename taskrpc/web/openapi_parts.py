@@ -8,33 +8,34 @@ from taskrpc.errors import HTTP_STATUS
 Schema = dict[str, Any]
 
 # Of what the documents describe, not of the software.
-VERSION: Final = "1.0.0"
+_VERSION: Final = "1.0.0"
 
 SECURITY_SCHEMES: Final[Schema] = {
     "key": {"type": "apiKey", "in": "header", "name": "X-API-KEY"},
     "bearer": {"type": "http", "scheme": "bearer"},
     "basic": {"type": "http", "scheme": "basic"},
 }
-# An error as `/rpc` and most paths tell it.
-PROBLEM: Final[Schema] = {
+ERROR: Final[Schema] = {
     "type": "object",
-    "required": ["error"],
+    "required": ["type", "message"],
     "properties": {
-        "error": {
-            "type": "object",
-            "required": ["type", "message"],
-            "properties": {
-                "type": {"type": "string", "enum": sorted(HTTP_STATUS)},
-                "message": {"type": "string"},
-                "data": {"type": "object"},
-            },
-            "additionalProperties": False,
-        }
+        "type": {"type": "string", "enum": sorted(HTTP_STATUS)},
+        "message": {"type": "string"},
+        "data": {"type": "object"},
     },
     "additionalProperties": False,
 }
+# A refusal as most paths tell it.
+PROBLEM: Final[Schema] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": ERROR},
+    "additionalProperties": False,
+}
+# In documents that have a schema Problem.
+PROBLEM_CONTENT: Final[Schema] = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 # As long as the service has no keys, none is needed.
-SECURITY: Final[list[dict[str, list[str]]]] = [{}, {"key": []}, {"bearer": []}, {"basic": []}]
+_SECURITY: Final[list[dict[str, list[str]]]] = [{}, {"key": []}, {"bearer": []}, {"basic": []}]
 # Whatever is called may be answered so.
 ALWAYS: Final = ("unauthorized", "forbidden", "internal-error", "unavailable", "outcome-unknown")
 
@@ -43,8 +44,8 @@ _RETRY_AFTER: Final = {"Retry-After": {"description": "seconds", "schema": {"typ
 
 def head(title: str, description: str) -> Schema:
     """The beginning of a document."""
-    info = {"title": title, "version": VERSION, "description": description, "license": {"name": "Apache-2.0"}}
-    return {"openapi": "3.1.0", "info": info, "security": SECURITY}
+    info = {"title": title, "version": _VERSION, "description": description, "license": {"name": "Apache-2.0"}}
+    return {"openapi": "3.1.0", "info": info, "security": _SECURITY}
 
 
 def refusals(types: Iterable[str], content: Schema) -> Schema:

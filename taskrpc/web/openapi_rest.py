@@ -5,13 +5,12 @@ from typing import Any, Final
 
 from taskrpc.core.submission import STATUSES
 from taskrpc.errors import HTTP_STATUS
-from taskrpc.web.openapi_parts import ALWAYS, SECURITY_SCHEMES, Schema, head, refusals
+from taskrpc.web.openapi_parts import ALWAYS, PROBLEM_CONTENT, SECURITY_SCHEMES, Schema, head, refusals
 from taskrpc.web.rest import LONGEST_CORRELATION_ID
 from taskrpc.web.rest_path import PREFIX
 
 _DESCRIPTION: Final = "Submit work to a workflow, ask for its status, fetch the outcome; docs/rest.md tells more."
 _STATUS: Final[Schema] = {"$ref": "#/components/schemas/Status"}
-_PROBLEM: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _TASK: Final = f"{PREFIX}/{{workflowId}}/task"
 
 _SCHEMAS: Final[Schema] = {
@@ -85,7 +84,7 @@ def _operation(id: str, summary: str, success: Schema, *types: str, **further: A
         "operationId": id,
         "summary": summary,
         **further,
-        "responses": {**success, **refusals(sorted(known), _PROBLEM)},
+        "responses": {**success, **refusals(sorted(known), PROBLEM_CONTENT)},
     }
 
 

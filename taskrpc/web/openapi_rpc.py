@@ -8,7 +8,8 @@ from pydantic.json_schema import models_json_schema
 
 from taskrpc.errors import HTTP_STATUS
 from taskrpc.rpc.registry import PREFIX, Method, methods
-from taskrpc.web.openapi_parts import SECURITY_SCHEMES, Schema, head, refusals
+from taskrpc.web.openapi_parts import ERROR, SECURITY_SCHEMES, Schema, head, refusals
+from taskrpc.wire.envelope import MAX_BATCH
 
 _REF: Final = "#/components/schemas/{model}"
 _FORMATS: Final = ("application/json", "text/yaml")
@@ -20,16 +21,6 @@ _DESCRIPTION: Final = (
     "Bodies are JSON or YAML, which has further names as a media type; a list of calls is a batch. What the schemas do "
     "not say, docs/protocol.md does."
 )
-_ERROR: Final[Schema] = {
-    "type": "object",
-    "required": ["type", "message"],
-    "properties": {
-        "type": {"type": "string", "enum": sorted(HTTP_STATUS)},
-        "message": {"type": "string"},
-        "data": {"type": "object"},
-    },
-    "additionalProperties": False,
-}
 _RESOURCE: Final[Schema] = {
     "type": "object",
     "required": ["id", "resourceType"],
@@ -97,37 +88,39 @@ def _content(schema: Schema) -> Schema:
     return {name: {"schema": schema} for name in _FORMATS}
 
 
-@cache
-def document() -> dict[str, Any]:
-    """The document, as it is served."""
+def _operation() -> Schema:
+    call, answer = ({"$ref": _REF.format(model=name)} for name in ("Call", "Answer"))
+    body = {"anyOf": [call, {"type": "array", "items": call, "minItems": 1, "maxItems": MAX_BATCH}]}
+    answers = {"anyOf": [answer, {"type": "array", "items": answer}]}
+    refusal = _answer("error", {"$ref": _REF.format(model="Error")})
+    return {
+        "operationId": "call",
+        "summary": "Call methods",
+        "requestBody": {"required": True, "content": _content(body)},
+        "responses": {
+            "200": {"description": "The answer, or those to a batch", "content": _content(answers)},
+            "204": {"description": "Only notifications, of strict JSON-RPC 2.0: nothing is answered"},
+            **refusals(HTTP_STATUS.keys() - _NOT_HERE, _content(refusal)),
+        },
+    }
+
+
+def _schemas() -> Schema:
     table = methods()
     named, defined = models_json_schema(
         [(each, "validation") for each in {method.params for method in table.values()}],
         ref_template=_REF,
     )
     calls = [_call(method, named[method.params, "validation"]) for method in table.values()]
-    call = {"$ref": _REF.format(model="Call")}
-    body = {"anyOf": [call, {"type": "array", "items": call, "minItems": 1, "maxItems": 1000}]}
-    answer = {"$ref": _REF.format(model="Answer")}
-    batch = {"type": "array", "items": answer}
-    operation = {
-        "operationId": "call",
-        "summary": "Call methods",
-        "requestBody": {"required": True, "content": _content(body)},
-        "responses": {
-            "200": {"description": "The answer, or those to a batch", "content": _content({"anyOf": [answer, batch]})},
-            "204": {"description": "Only notifications, of strict JSON-RPC 2.0: nothing is answered"},
-            **refusals(
-                HTTP_STATUS.keys() - _NOT_HERE, _content(_answer("error", {"$ref": _REF.format(model="Error")}))
-            ),
-        },
-    }
-    schemas = {"Error": _ERROR, "StrictError": _STRICT_ERROR, "Resource": _RESOURCE, "Result": _RESULT}
+    schemas = {"Error": ERROR, "StrictError": _STRICT_ERROR, "Resource": _RESOURCE, "Result": _RESULT}
+    return {**defined["$defs"], **schemas, "Answer": _answers(), "Call": {"oneOf": calls}}
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The document, as it is served."""
     return {
         **head("taskrpc", _DESCRIPTION),
-        "paths": {"/rpc": {"post": operation}},
-        "components": {
-            "securitySchemes": SECURITY_SCHEMES,
-            "schemas": {**defined["$defs"], **schemas, "Answer": _answers(), "Call": {"oneOf": calls}},
-        },
+        "paths": {"/rpc": {"post": _operation()}},
+        "components": {"securitySchemes": SECURITY_SCHEMES, "schemas": _schemas()},
     }

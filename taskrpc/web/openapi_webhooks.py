@@ -3,14 +3,13 @@
 from functools import cache
 from typing import Any, Final
 
-from taskrpc.web.openapi_parts import PROBLEM, Schema, head, refusals
+from taskrpc.web.openapi_parts import PROBLEM, PROBLEM_CONTENT, Schema, head, refusals
 from taskrpc.web.webhooks import WEBHOOK_PATH
 
 _DESCRIPTION: Final = (
     "Starts a flow that has a trigger of type core.trigger.Webhook. The key in the path is all that is needed. "
     "docs/flows.md tells more."
 )
-_PROBLEM: Final = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _ANSWER: Final[Schema] = {
     "description": "The execution; or its outputs, if the trigger waits and says so",
     "content": {"application/json": {"schema": {"type": "object"}}},
@@ -36,7 +35,7 @@ def document() -> dict[str, Any]:
         "responses": {
             "200": _ANSWER,
             "204": {"description": "A condition of the trigger does not hold: nothing was started"},
-            **refusals(_TYPES, _PROBLEM),
+            **refusals(_TYPES, PROBLEM_CONTENT),
         },
         "security": [{}],
     }

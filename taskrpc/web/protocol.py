@@ -13,25 +13,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr
 
 from taskrpc.errors import TaskRpcError
+from taskrpc.web import limits
 from taskrpc.web.exchange import Exchange
 from taskrpc.web.flow import Flow, Pipeline
 from taskrpc.web.rpc_endpoint import Reply, RpcEndpoint
 
 RPC_PATH: Final = b"/rpc"
 FILES_PATH: Final = "/files/"
-BYTE_SECONDS: Final = 10.0
-REQUEST_SECONDS: Final = 60.0
-KEEP_ALIVE_SECONDS: Final = 75.0
-# Whoever has just connected, or has sent half a head, is about to send; a connection that is closed now takes the
-# request with it.
-HEAD_SECONDS: Final = 0.5
-MOST_HEAD_BYTES: Final = 64 * 1024
-# A client that is cut off while it sends never sees why, and sends the same again: so what follows a refusal is read
-# and forgotten, until nothing comes for a while, up to this much.
-QUIET_SECONDS: Final = 2.0
-MOST_DISCARDED: Final = 64 * 2**20
-# A body of one-byte chunks is six times as long on the wire.
-_CHUNK_OVERHEAD: Final = 8
 _UPGRADE_HEADERS: Final = frozenset({b"connection", b"upgrade", b"http2-settings"})
 
 
@@ -78,7 +66,7 @@ class RpcProtocol(HttpToolsProtocol):
         In two halves: a process that was held up for long runs its timers before it reads what has come meanwhile.
         """
         if self._phase == "head":
-            half = HEAD_SECONDS / 2
+            half = limits.HEAD_SECONDS / 2
             self.loop.call_later(half, self.loop.call_later, half, super().shutdown)
         else:
             super().shutdown()
@@ -105,12 +93,12 @@ class RpcProtocol(HttpToolsProtocol):
     def _most_bytes(self) -> int:
         """How much may have come of a head, of a body with its chunks' heads and trailers, or after a refusal."""
         if self._phase == "head":
-            return MOST_HEAD_BYTES
+            return limits.MOST_HEAD_BYTES
         if self._is_upload():
             return self._bytes  # the limit of files is watched where they are read
         if self._phase == "body" and isinstance(self.cycle, Exchange):
-            return MOST_HEAD_BYTES + _CHUNK_OVERHEAD * max(self.cycle.size, self.cycle.head.length)
-        return MOST_DISCARDED
+            return limits.MOST_HEAD_BYTES + limits.CHUNK_OVERHEAD * max(self.cycle.size, self.cycle.head.length)
+        return limits.MOST_DISCARDED
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -175,7 +163,7 @@ class RpcProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((exchange, None))
         if head.length > head.formats.limit:
-            self._refuse(exchange, _too_large(head.formats.limit))
+            self._refuse(exchange, limits.too_large(head.formats.limit))
         elif self.expect_100_continue and exchange is self._current:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -187,7 +175,7 @@ class RpcProtocol(HttpToolsProtocol):
         exchange.add(body)
         limit = exchange.head.formats.limit
         if exchange.size > limit and exchange.refusal is None:
-            self._refuse(exchange, _too_large(limit))
+            self._refuse(exchange, limits.too_large(limit))
 
     def on_message_complete(self) -> None:
         if self._phase == "head":
@@ -277,22 +265,22 @@ class RpcProtocol(HttpToolsProtocol):
         """Ends what takes too long: a request that does not come, or a connection that nobody uses."""
         silent, lasting = now - self._heard_at, now - self._began_at
         sent_at = self._current.sent_at if self._current is not None else None
-        if sent_at is not None and now - sent_at > REQUEST_SECONDS:
+        if sent_at is not None and now - sent_at > limits.REQUEST_SECONDS:
             self.transport.abort()  # nobody takes the answer
-        elif self._paused_at is not None and now - self._paused_at > REQUEST_SECONDS:
+        elif self._paused_at is not None and now - self._paused_at > limits.REQUEST_SECONDS:
             self.transport.abort()  # nor the next piece of a file
         elif self.flow.read_paused:
             pass  # the client waits for us
         elif self._phase == "nothing":
-            if self._is_unused() and silent > KEEP_ALIVE_SECONDS:
+            if self._is_unused() and silent > limits.KEEP_ALIVE_SECONDS:
                 self.transport.close()
         elif self._phase == "discarded":
-            if silent > QUIET_SECONDS or lasting > REQUEST_SECONDS:
+            if silent > limits.QUIET_SECONDS or lasting > limits.REQUEST_SECONDS:
                 self.transport.close()
-        elif silent > BYTE_SECONDS or (lasting > REQUEST_SECONDS and not self._is_upload()):
+        elif silent > limits.BYTE_SECONDS or (lasting > limits.REQUEST_SECONDS and not self._is_upload()):
             if self._phase == "body" and isinstance(self.cycle, Exchange):
                 self._phase = "nothing"
-                self._refuse(self.cycle, _too_slow())
+                self._refuse(self.cycle, limits.too_slow())
             else:
                 self.transport.close()
 
@@ -305,14 +293,3 @@ class RpcProtocol(HttpToolsProtocol):
 
     def _is_unused(self) -> bool:
         return self._current is None and (self.cycle is None or self.cycle.response_complete)
-
-
-def _too_large(limit: int) -> TaskRpcError:
-    return TaskRpcError("body-too-large", f"The body is larger than {limit} bytes", {"limit": limit})
-
-
-def _too_slow() -> TaskRpcError:
-    return TaskRpcError(
-        "request-timeout",
-        f"The body did not come: {BYTE_SECONDS:.0f} s without a byte, or {REQUEST_SECONDS:.0f} s in all",
-    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from starlette.datastructures import QueryParams
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
@@ -22,6 +22,7 @@ from taskrpc.engine.submissions import AsynchronousWorkflows
 from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.rpc.access import SUBMITTING
 from taskrpc.rpc.defects import defect
+from taskrpc.web.bodies import body_of, is_encoded
 from taskrpc.web.rest_path import PREFIX, Place, place_of, statuses_of
 from taskrpc.web.rpc_endpoint import challenge, request_id, retry_after
 from taskrpc.wire.codecs import JSON, request_codec
@@ -108,21 +109,10 @@ class Rest:
         return Found(202, {"taskId": await self._workflows.submit(place.workflow, body, submission)})
 
     async def _body(self, request: Request) -> object:
-        if not _is_json(request) or request.headers.get("content-encoding", "identity").lower() != "identity":
+        if not _is_json(request) or is_encoded(request):
             message = "The input is sent as it is, with content-type: application/json; charset=utf-8"
             raise TaskRpcError("unsupported-media-type", message)
-        pieces: list[bytes] = []
-        size = 0
-        try:
-            async for piece in request.stream():
-                pieces.append(piece)
-                size += len(piece)
-                if size > self._max_body:
-                    message = f"The body is larger than {self._max_body} bytes"
-                    raise TaskRpcError("body-too-large", message, {"limit": self._max_body})
-        except ClientDisconnect:
-            raise TaskRpcError("request-timeout", "The body did not come as a whole") from None
-        return JSON.decode(b"".join(pieces))
+        return JSON.decode(await body_of(request, self._max_body))
 
     async def _statuses(self, place: Place, request: Request) -> Found:
         query = _only(request.query_params, "taskIds", "taskStatuses")

@@ -21,6 +21,10 @@ log = logging.getLogger("taskrpc.requests")
 
 DEFAULT_MAX_BODY: Final = 8 * 2**20
 MAX_YAML_BODY: Final = 2**20
+# What is answered to calls for whose end a server that stops does not wait.
+STOPPED: Final = TaskRpcError(
+    "outcome-unknown", "This server stopped before it knew what became of the call: repeat it", {"retryAfter": 1}
+)
 
 Headers = dict[bytes, bytes]
 
@@ -179,13 +183,10 @@ def _reply(status: int, body: object, codec: Codec, headers: tuple[tuple[bytes, 
 
 def _abandoned(request: envelope.Request | None, codec: Codec) -> Reply:
     """The answer to a request whose statements are still under way when the server stops."""
-    error = TaskRpcError(
-        "outcome-unknown", "This server stopped before it knew what became of the call: repeat it", {"retryAfter": 1}
-    )
     if request is None:
-        return refusal_reply(error, codec)
-    answers = [envelope.failure(call, error) for call in request.calls]
-    return _reply(*envelope.respond(request, answers), codec, retry_after(error))
+        return refusal_reply(STOPPED, codec)
+    answers = [envelope.failure(call, STOPPED) for call in request.calls]
+    return _reply(*envelope.respond(request, answers), codec, retry_after(STOPPED))
 
 
 def _entry(call: envelope.Call | envelope.BadCall) -> Entry | TaskRpcError:

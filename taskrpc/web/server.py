@@ -9,7 +9,8 @@ from typing import Final
 import uvicorn
 from starlette.applications import Starlette
 
-from taskrpc.web.protocol import KEEP_ALIVE_SECONDS, RpcProtocol
+from taskrpc.web.limits import KEEP_ALIVE_SECONDS
+from taskrpc.web.protocol import RpcProtocol
 from taskrpc.web.rpc_endpoint import RpcEndpoint
 from taskrpc.web.sweeping import sweep_connections
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import unquote
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -19,7 +19,9 @@ from taskrpc.engine.flows import flow_name
 from taskrpc.engine.workflows import Workflows
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.workflows import NewWorkflow
-from taskrpc.web.answering import answering
+from taskrpc.web.answering import answering, hung_up
+from taskrpc.web.bodies import body_of, refuse_encoded
+from taskrpc.web.rpc_endpoint import STOPPED
 from taskrpc.wire.codecs import JSON, request_codec
 
 WEBHOOK_PATH: Final = "/api/v1/webhook/"
@@ -28,9 +30,6 @@ LARGEST_CALL: Final = 1024 * 1024
 LONGEST_WAIT_SECONDS: Final = 600.0
 # What lets somebody in elsewhere is no business of a flow.
 _CREDENTIALS: Final = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
-_STOPPED: Final = TaskRpcError(
-    "outcome-unknown", "This server stopped before it knew what became of the call: repeat it", {"retryAfter": 1}
-)
 
 
 class Webhooks:
@@ -43,7 +42,7 @@ class Webhooks:
 
     def routes(self) -> list[Route]:
         """All paths below the prefix."""
-        return [Route(f"{WEBHOOK_PATH}{{path:path}}", answering(self._call, "a webhook", _STOPPED), methods=["POST"])]
+        return [Route(f"{WEBHOOK_PATH}{{path:path}}", answering(self._call, "a webhook", STOPPED), methods=["POST"])]
 
     async def _call(self, request: Request) -> Response:
         name, key = _place(request.scope["raw_path"])
@@ -52,7 +51,7 @@ class Webhooks:
             raise TaskRpcError("not-found", "There is no webhook with this key")
         said = {
             "body": await _body(request, self._largest),
-            "headers": _lists((key, value) for key, value in request.headers.items() if key not in _CREDENTIALS),
+            "headers": _lists(header for header in request.headers.items() if header[0] not in _CREDENTIALS),
             "parameters": _lists(request.query_params.multi_items()),
         }
         row = await self._started(name, trigger, said)
@@ -94,7 +93,7 @@ class _NotWantedError(Exception):
 
 
 def _place(raw_path: bytes) -> tuple[str, str]:
-    """The name of the flow and the key; no key at all where the path has another form."""
+    """The name of the flow and the key; raises `not-found` where the path has another form."""
     parts = raw_path.decode("latin-1").removeprefix(WEBHOOK_PATH).split("/")
     if len(parts) != 3:
         raise TaskRpcError("not-found", f"A webhook is called at {WEBHOOK_PATH}{{namespace}}/{{flowId}}/{{key}}")
@@ -114,20 +113,12 @@ def _lists(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 async def _body(request: Request, most: int) -> object:
     """JSON as what it is, anything else as text; None for nothing."""
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise TaskRpcError("unsupported-media-type", "Encodings of the body are not undone; send it as it is")
-    content = bytearray()
-    try:
-        async for piece in request.stream():
-            content += piece
-            if len(content) > most:
-                raise TaskRpcError("body-too-large", f"The body is larger than {most} bytes", {"limit": most})
-    except ClientDisconnect:
-        raise TaskRpcError("request-timeout", "The body did not come as a whole; nothing was started") from None
+    refuse_encoded(request)
+    content = await body_of(request, most)
     if not content:
         return None
     try:
-        return JSON.decode(bytes(content))
+        return JSON.decode(content)
     except TaskRpcError:
         if _says_json(request):
             raise
@@ -149,6 +140,5 @@ def _says_json(request: Request) -> bool:
 
 
 async def _leave(request: Request, caller: Caller) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+    await hung_up(request.receive)
     caller.leave()

@@ -214,7 +214,7 @@ def hurried() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("taskrpc.web.sweeping.SWEEP_SECONDS", 0.02)
         for name, seconds in (("BYTE_SECONDS", 0.5), ("REQUEST_SECONDS", 0.3)):
-            patch.setattr(f"taskrpc.web.protocol.{name}", seconds)
+            patch.setattr(f"taskrpc.web.limits.{name}", seconds)
         yield
 
 

@@ -128,7 +128,7 @@ async def test_a_head_that_is_too_long_is_cut_off(start: bytes, size: int, targe
 async def test_half_a_head_and_then_silence_is_cut_off(
     half: bytes, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskrpc.web.protocol.BYTE_SECONDS", SHORT_SECONDS)
+    monkeypatch.setattr("taskrpc.web.limits.BYTE_SECONDS", SHORT_SECONDS)
     async with connection(target) as wire:
         await wire.send(half)
         assert await wire.rest() == b""
@@ -140,7 +140,7 @@ async def test_half_a_head_and_then_silence_is_cut_off(
 async def test_half_a_body_and_then_silence_is_a_request_timeout(
     half: bytes, target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskrpc.web.protocol.BYTE_SECONDS", SHORT_SECONDS)
+    monkeypatch.setattr("taskrpc.web.limits.BYTE_SECONDS", SHORT_SECONDS)
     async with connection(target) as wire:
         await wire.send(half)
         status, body = await wire.answer()
@@ -149,7 +149,7 @@ async def test_half_a_body_and_then_silence_is_a_request_timeout(
 
 
 async def test_a_body_that_drips_is_a_request_timeout(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("taskrpc.web.protocol.REQUEST_SECONDS", SHORT_SECONDS)
+    monkeypatch.setattr("taskrpc.web.limits.REQUEST_SECONDS", SHORT_SECONDS)
 
     async def drip(wire: Connection) -> None:
         with contextlib.suppress(ConnectionError):
@@ -189,7 +189,7 @@ async def test_chunks_beyond_the_limit_are_refused(target: Target) -> None:
 async def test_who_sends_on_after_the_refusal_is_cut_off_in_the_end(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskrpc.web.protocol.MOST_DISCARDED", 2**20)
+    monkeypatch.setattr("taskrpc.web.limits.MOST_DISCARDED", 2**20)
     async with connection(target) as wire:
         await wire.send(post(b"", length=2**40))
         with contextlib.suppress(ConnectionError):
@@ -200,7 +200,7 @@ async def test_who_sends_on_after_the_refusal_is_cut_off_in_the_end(
 
 
 async def test_who_falls_silent_after_the_refusal_is_cut_off(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("taskrpc.web.protocol.QUIET_SECONDS", SHORT_SECONDS)
+    monkeypatch.setattr("taskrpc.web.limits.QUIET_SECONDS", SHORT_SECONDS)
     async with connection(target) as wire:
         await wire.send(post(b"", length=2**40))
         assert (await wire.answer())[0] == 413
