@@ -133,6 +133,8 @@ def _hindered(name: str, obstacle: Obstacle) -> TaskRpcError:
     if obstacle.name == "workflow-done":
         message = f"Task {task_id} belongs to workflow {workflow_id}, which is done: it is not tried again"
         return TaskRpcError("workflow-has-been-done", message, {"workflow": workflow_id})
+    if obstacle.name == "of-flow":
+        return invalid_params("id", f"task {task_id} is tried again by its flow only; restart workflow {workflow_id}")
     refusal = (
         f"task {task_id} is a decision of workflow {workflow_id}; {name} is not for decisions, cancel the workflow"
     )

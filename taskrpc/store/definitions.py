@@ -9,7 +9,7 @@ from taskrpc.core.model import Queue
 from taskrpc.errors import invalid_params
 from taskrpc.store import gates
 from taskrpc.store.database import Connection, Database, Record
-from taskrpc.store.recovery import through_outages
+from taskrpc.store.recovery import fetch_through_outages, through_outages
 from taskrpc.store.statements import SQL
 
 _LIMITS: Final = ("concurrency_limit", "queue_limit")
@@ -46,16 +46,16 @@ class DefinitionStore:
 
     async def all(self) -> list[Record]:
         """The newest revision of every name, deleted ones too."""
-        return await self._fetch("definitions")
+        return await fetch_through_outages(self._database, "definitions")
 
     async def newest_rev(self) -> int:
         """The number of the newest revision of all."""
-        rev: int = (await self._fetch("newest_rev"))[0][0]
+        rev: int = (await fetch_through_outages(self._database, "newest_rev"))[0][0]
         return rev
 
     async def by_rev(self, rev: int) -> Record | None:
         """One revision."""
-        rows = await self._fetch("definition_by_rev", rev)
+        rows = await fetch_through_outages(self._database, "definition_by_rev", rev)
         return rows[0] if rows else None
 
     async def put(
@@ -84,9 +84,6 @@ class DefinitionStore:
             return True, admitted
 
         return await through_outages(self._database, apply)
-
-    async def _fetch(self, statement: str, *args: object) -> list[Record]:
-        return await through_outages(self._database, lambda: self._database.fetch(statement, *args))
 
     async def _put(
         self, connection: Connection, name: str, spec: DefinitionSpec, fields: dict[str, Any], deleted: bool

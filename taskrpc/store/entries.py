@@ -5,7 +5,7 @@ from itertools import count
 
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.database import Database, Record
-from taskrpc.store.recovery import through_outages
+from taskrpc.store.recovery import fetch_through_outages, through_outages
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Entries:
 
     async def fetch(self, statement: str, *args: object) -> list[Record]:
         """Carries out a statement that may be carried out twice."""
-        return await through_outages(self._database, lambda: self._database.fetch(statement, *args))
+        return await fetch_through_outages(self._database, statement, *args)
 
     def not_found(self, namespace: str, name: str) -> TaskRpcError:
         """The refusal for one that is not there."""

@@ -9,8 +9,8 @@ import orjson
 
 from taskrpc.core.flow.preconditions import met
 from taskrpc.errors import invalid_params
-from taskrpc.store.database import Connection, Database, Record
-from taskrpc.store.recovery import through_outages
+from taskrpc.store.database import Connection, Database
+from taskrpc.store.recovery import fetch_through_outages
 from taskrpc.store.statements import SQL
 from taskrpc.store.workflows import NewWorkflow
 
@@ -93,26 +93,23 @@ class FlowTriggerStore:
 
     async def listeners(self) -> list[tuple[str, str]]:
         """The triggers that listen to other flows, each as its flow and its id."""
-        return [(row["flow"], row["id"]) for row in await self._fetch("flow_listeners")]
+        return [(row["flow"], row["id"]) for row in await fetch_through_outages(self._database, "flow_listeners")]
 
     async def webhooks(self, flow: str) -> list[str]:
         """The ids of the addresses of a flow that can be called."""
-        return [row["id"] for row in await self._fetch("webhooks_of_flow", flow)]
+        return [row["id"] for row in await fetch_through_outages(self._database, "webhooks_of_flow", flow)]
 
     async def is_stopped(self, flow: str, trigger: str) -> bool:
         """Whether a trigger starts nothing any more."""
-        rows = await self._fetch("is_trigger_stopped", flow, trigger)
+        rows = await fetch_through_outages(self._database, "is_trigger_stopped", flow, trigger)
         return bool(rows and rows[0]["stopped"])
 
     async def stop(self, flow: str, trigger: str, reason: str) -> None:
         """Has a trigger start nothing any more, until it is changed."""
-        await self._fetch("stop_trigger", flow, trigger, reason)
+        await fetch_through_outages(self._database, "stop_trigger", flow, trigger, reason)
 
     async def requester(self, workflow_id: str) -> Mapping[str, Any]:
         """Who asked for an execution; nothing where nobody is known."""
-        rows = await self._fetch("requester", workflow_id)
+        rows = await fetch_through_outages(self._database, "requester", workflow_id)
         requester: Mapping[str, Any] = orjson.loads(rows[0]["requester"] or "{}") if rows else {}
         return requester
-
-    async def _fetch(self, statement: str, *args: object) -> list[Record]:
-        return await through_outages(self._database, lambda: self._database.fetch(statement, *args))

@@ -9,7 +9,7 @@ import orjson
 from taskrpc.errors import invalid_params
 from taskrpc.store.database import Connection, Database, Record
 from taskrpc.store.flow_triggers import NewTrigger, put_triggers
-from taskrpc.store.recovery import through_outages
+from taskrpc.store.recovery import fetch_through_outages, through_outages
 from taskrpc.store.statements import SQL
 
 # Whoever waits for the definitions keeps everybody behind it waiting; rather let them pass, and try again.
@@ -86,21 +86,18 @@ class FlowStore:
 
     async def rev(self, name: str, revision: int | None = None) -> int | None:
         """The number of the row that a flow is now, or in a revision; None if there is none."""
-        rows = await self._fetch("flow_rev", name, revision)
+        rows = await fetch_through_outages(self._database, "flow_rev", name, revision)
         return rows[0]["rev"] if rows else None
 
     async def by_rev(self, rev: int) -> Record | None:
         """The row of a number, if it is a flow's."""
-        rows = await self._fetch("flow_by_rev", rev)
+        rows = await fetch_through_outages(self._database, "flow_by_rev", rev)
         return rows[0] if rows else None
 
     async def all(self, namespace: str | None, names: Collection[str] | None) -> list[Record]:
         """The newest revisions of all flows, without their documents, by their names; those of a namespace, and of
         these names only, if they are given."""
-        return await self._fetch("flows", namespace, None if names is None else list(names))
-
-    async def _fetch(self, statement: str, *args: object) -> list[Record]:
-        return await through_outages(self._database, lambda: self._database.fetch(statement, *args))
+        return await fetch_through_outages(self._database, "flows", namespace, None if names is None else list(names))
 
 
 def _refuse_another(name: str, kind: str, known: Spec, spec: Spec) -> None:

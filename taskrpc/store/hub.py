@@ -1,8 +1,9 @@
-"""Hints between servers, by NOTIFY: which queues got tasks, which tasks are done, that definitions changed.
+"""Hints between servers, by NOTIFY: which queues got tasks, which tasks are done, which executions of flows have
+something in their inbox, that definitions or keys changed.
 
 A hint is only that: whoever waits also looks for itself now and then. They are gathered and sent after the commits,
-at once and then at most every PAUSE_SECONDS, and only while another server has said that it waits for such hints; a
-NOTIFY in every transaction would cost three quarters of the throughput.
+at once and then at most every PAUSE_SECONDS, and those about tasks only while another server has said that it waits
+for such hints; a NOTIFY in every transaction would cost three quarters of the throughput.
 """
 
 import asyncio
@@ -149,9 +150,8 @@ class Hub:
                 message[key] = list(pending)
         if self._told:
             message["told"] = list(self._told)
-        self._queues, self._ended, self._definitions, self._hello = set(), set(), False, False
-        self._told = set()
-        self._everything = set()
+        self._queues, self._ended, self._told, self._everything = set(), set(), set(), set()
+        self._definitions = self._hello = False
         if message:
             await connection.execute("select pg_notify($1, $2)", CHANNEL, self._payload(message))
 

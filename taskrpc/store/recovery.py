@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import asyncpg
 
 from taskrpc.errors import TaskRpcError
-from taskrpc.store.database import CommitUnknown, Database, unavailable
+from taskrpc.store.database import CommitUnknown, Database, Record, unavailable
 from taskrpc.store.lane import Backend
 
 RECOVERY_SECONDS: Final = 5.0
@@ -55,6 +55,11 @@ async def through_outages(database: Database, work: Callable[[], Awaitable[T]]) 
                 raise
             await _settle(database, None, deadline)
         await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def fetch_through_outages(database: Database, statement: str, *args: object) -> list[Record]:
+    """Runs one named statement that may be run twice, since that ends in the same; raises as `through_outages` does."""
+    return await through_outages(database, lambda: database.fetch(statement, *args))
 
 
 @contextmanager

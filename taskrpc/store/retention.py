@@ -7,7 +7,7 @@ from typing import Final
 
 from taskrpc.core.built_in import CleanUpRule
 from taskrpc.store.database import Database
-from taskrpc.store.recovery import through_outages
+from taskrpc.store.recovery import fetch_through_outages
 
 MOST_ROWS: Final = 500
 # What belongs to a workflow that goes on is looked at again so much later.
@@ -65,9 +65,8 @@ class Retention:
     ) -> Page | None:
         """One slice of a clean-up; None when its execution is not the current one any more, or its row is locked."""
         names: tuple[Sequence[str] | None, Sequence[str] | None] = (rule.include, rule.exclude)
-        rows = await through_outages(
-            self._database,
-            lambda: self._database.fetch("clean_up", task_id, exec_id, since, *names, *after, MOST_ROWS),
+        rows = await fetch_through_outages(
+            self._database, "clean_up", task_id, exec_id, since, *names, *after, MOST_ROWS
         )
         if not rows:
             return None

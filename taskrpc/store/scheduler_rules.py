@@ -8,7 +8,7 @@ from typing import Final
 import orjson
 
 from taskrpc.store.database import Connection, Database, Record
-from taskrpc.store.recovery import through_outages
+from taskrpc.store.recovery import fetch_through_outages
 from taskrpc.store.statements import SQL
 
 MOST_RULES: Final = 100
@@ -24,23 +24,25 @@ class SchedulerRules:
 
     async def now(self) -> datetime:
         """The time, by the database's clock."""
-        at: datetime = (await self._fetch("clock"))[0]["now"]
+        at: datetime = (await fetch_through_outages(self._database, "clock"))[0]["now"]
         return at
 
     async def put(
         self, rule_id: str, spec: Mapping[str, object], next_tick: datetime | None, setup: bool
     ) -> Record | None:
         """Adds a rule or replaces it; `setup`: a new one has its first tick at once. None for that of a flow."""
-        rows = await self._fetch("put_scheduler_rule", rule_id, _json(spec), next_tick, setup, None, None)
+        rows = await fetch_through_outages(
+            self._database, "put_scheduler_rule", rule_id, _json(spec), next_tick, setup, None, None
+        )
         return rows[0] if rows else None
 
     async def read(self, rule_id: str | None = None) -> list[Record]:
         """All rules by their ids, or the one that has this id."""
-        return await self._fetch("scheduler_rules", rule_id)
+        return await fetch_through_outages(self._database, "scheduler_rules", rule_id)
 
     async def delete(self, rule_id: str) -> None:
         """Deletes a rule, if there is one that is not of a flow."""
-        await self._fetch("delete_scheduler_rule", rule_id)
+        await fetch_through_outages(self._database, "delete_scheduler_rule", rule_id)
 
     async def due(self, aside: Collection[str]) -> list[str]:
         """The ids of rules with a tick that has come, the most overdue first, at most MOST_RULES; not those `aside`."""
@@ -72,9 +74,6 @@ class SchedulerRules:
     ) -> None:
         """Notes why a tick has started nothing, and the rule's next tick."""
         await connection.execute(SQL["note_skip"], rule["id"], following, _json(reason))
-
-    async def _fetch(self, statement: str, *args: object) -> list[Record]:
-        return await through_outages(self._database, lambda: self._database.fetch(statement, *args))
 
 
 def _json(document: Mapping[str, object]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import orjson
 
 from taskrpc.store.database import Database, Record
-from taskrpc.store.recovery import through_outages
+from taskrpc.store.recovery import fetch_through_outages
 
 
 class SubscriptionRules:
@@ -16,15 +16,13 @@ class SubscriptionRules:
 
     async def put(self, rule_id: str, spec: Mapping[str, object]) -> Record:
         """Adds a rule or replaces it."""
-        return (await self._fetch("put_subscription_rule", rule_id, orjson.dumps(spec).decode()))[0]
+        text = orjson.dumps(spec).decode()
+        return (await fetch_through_outages(self._database, "put_subscription_rule", rule_id, text))[0]
 
     async def read(self, rule_id: str | None = None) -> list[Record]:
         """All rules by their ids, or the one that has this id."""
-        return await self._fetch("subscription_rules", rule_id)
+        return await fetch_through_outages(self._database, "subscription_rules", rule_id)
 
     async def delete(self, rule_id: str) -> None:
         """Deletes a rule, if there is one."""
-        await self._fetch("delete_subscription_rule", rule_id)
-
-    async def _fetch(self, statement: str, *args: object) -> list[Record]:
-        return await through_outages(self._database, lambda: self._database.fetch(statement, *args))
+        await fetch_through_outages(self._database, "delete_subscription_rule", rule_id)

@@ -38,7 +38,7 @@ class Obstacle(NamedTuple):
     """An element that changed nothing for a reason that the row does not show.
 
     `schema`: its document was not checked; `too-large`; `decision`: the call is for other tasks, or comes another way;
-    `workflow-done`: the task belongs to a workflow that is done.
+    `of-flow`: the task is tried again by its flow only; `workflow-done`: it belongs to a workflow that is done.
     """
 
     name: str

@@ -91,8 +91,12 @@ async def test_a_leaf_of_a_flow_is_tried_again_by_its_flow_only(flows: Flows, cl
     id = await flows.begin()
     failed = await flows.fail()
     await flows.reaches(id, "RETRYING")
-    with pytest.raises(TaskRpcError, match="retry"):
+    with pytest.raises(TaskRpcError) as refused:
         await flows.call("awf.task/retry", id=failed["id"])
+    assert (refused.value.type, refused.value.message) == (
+        "invalid-params",
+        f"id: task {failed['id']} is tried again by its flow only; restart workflow {id}",
+    )
     await clock.advance(3601)
     flows.server.parts.reaper.poke()
     again = await flows.work()

@@ -5,6 +5,7 @@ from typing import Final
 import pytest
 
 from taskrpc.store import checkup
+from taskrpc.store.statements import SQL
 from tests.databases import connected
 from tests.system.conftest import Serve
 from tests.system.processes import run
@@ -92,6 +93,16 @@ async def test_the_doctor_names_an_idle_transaction_that_holds_back_vacuum(
     (finding,) = [finding for finding in findings if "of sleeper (idle in transaction)" in finding.message]
     assert (finding.subject, finding.fine) == ("vacuum", False)
     assert "end it" in (finding.remedy or "")
+
+
+async def test_a_transaction_that_began_after_the_doctor_looked_is_not_of_the_future(database_url: str) -> None:
+    async with connected(database_url) as doctor, connected(database_url) as reader, doctor.transaction():
+        await doctor.execute("select now()")
+        async with reader.transaction(isolation="repeatable_read"):
+            await reader.execute("select count(*) from taskrpc.task")
+            holders = await doctor.fetch(SQL["xmin_holders"])
+    (seconds,) = [holder["seconds"] for holder in holders if "(idle in transaction)" in holder["holder"]]
+    assert seconds >= 0
 
 
 @pytest.mark.parametrize("url", ["postgresql://127.0.0.1:1/nowhere", "mysql://127.0.0.1/x"])

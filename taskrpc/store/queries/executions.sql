@@ -11,7 +11,7 @@ from taskrpc.execution e join taskrpc.task t on t.id = e.id where e.id = $1;
 select e.server from taskrpc.execution e where e.id = $1;
 
 -- name: execution_runs
--- The runs of an execution, in the order of their numbers; outputs that are longer than $2 characters are left out.
+-- The runs of an execution, in the order of their numbers; outputs that are longer than $2 bytes are left out.
 -- $1 the execution's key.
 select n, parent, body, fixed, octet_length(outputs::text) as size,
     case when octet_length(outputs::text) <= $2 then outputs end as outputs
@@ -43,8 +43,8 @@ where bytes_before < $3 order by seq;
 
 -- name: advance_execution
 -- Takes the step of an execution, if its version is still $2, its workflow's status still $3, and nobody else holds that:
--- its head, its runs, its events, its timers, its log. Answers the time; no row where it is not so. $1 key, $4 the server, $5 head, $6 what
--- it ended with (or null), $7 numbers of runs that are gone;
+-- its head, its runs, its events, its timers, its log. Answers the time; no row where it is not so.
+-- $1 key, $2 version, $3 status, $4 the server, $5 head, $6 what it ended with (or null), $7 numbers of runs that are gone;
 -- runs: $8 numbers, $9 parents, $10 bodies, $11 fixed, $12 outputs (both null where they are as they were);
 -- $13 numbers of events that were taken; new events: $14 kinds, $15 subjects, $16 bodies;
 -- $17 runs whose timers are over; timers: $18 runs, $19 kinds, $20 tags, $21 times (microseconds);
@@ -113,7 +113,8 @@ with fit as materialized (
     where t.id = $1 and t.status <> 'done'
 ), changed as (
     update taskrpc.task t set
-        status = 'done', state = $2, outcome = $3, result = $4::text::json, error = $5::text::json, outcome_reason = $6::text::json,
+        status = 'done', state = $2, outcome = $3,
+        result = $4::text::json, error = $5::text::json, outcome_reason = $6::text::json,
         bytes = t.bytes + coalesce(octet_length($4::text), 0) + coalesce(octet_length($5::text), 0),
         wake_at = null, drop_at = null, open_in = null,
         expire_at = taskrpc.expiry(fit.retention, t.submission, t.created_at),
@@ -251,8 +252,8 @@ with changed as (
 select * from changed;
 
 -- name: restart_execution
--- Begins a new generation of an execution's workflow, if it is done, and has the execution told. $1 id, $2 version of the
--- execution that was looked at, $3 id of the call. Workflow edges: done -restart-> in-progress.
+-- Begins a new generation of an execution's workflow, if it is done or paused, and has the execution told. $1 id,
+-- $2 version of the execution that was looked at, $3 id of the call. Workflow edges: done -restart-> in-progress.
 with changed as (
     update taskrpc.task t set
         status = 'in-progress', outcome = null, outcome_reason = null, result = null, error = null, expire_at = null,

@@ -18,14 +18,14 @@ select exists (select from pg_stat_activity where pid = $1 and backend_start = $
 select pg_logical_emit_message(true, 'taskrpc', '') where current_setting('synchronous_standby_names') <> '';
 
 -- name: server_facts
--- Version, size and age of things, for the doctor.
+-- Version, size, settings and connections, for the doctor.
 select current_setting('server_version') as version, pg_database_size(current_database()) as database_bytes,
     pg_is_in_recovery() as in_recovery, current_setting('synchronous_commit') as synchronous_commit,
     current_setting('max_connections')::int as max_connections,
     (select count(*) from pg_stat_activity where datname = current_database())::int as connections;
 
 -- name: queue_sizes
--- Tasks per definition and status; done ones are counted by the planner's statistics only.
+-- What is open, per definition and status, and how many seconds ago the first of it became ready.
 select kind, name, status, held, count(*)::int as tasks, extract(epoch from taskrpc.now() - min(ready_at))::float8 as oldest
 from taskrpc.task where status <> 'done' group by kind, name, status, held order by kind, name, status, held;
 
@@ -67,7 +67,7 @@ limit 100;
 select * from (
     select 'session ' || pid || coalesce(' of ' || nullif(application_name, ''), '') || ' (' || coalesce(state, 'unknown')
         || ')' as holder, greatest(age(backend_xmin), age(backend_xid)) as transactions,
-        extract(epoch from now() - xact_start)::float8 as seconds, true as is_session
+        extract(epoch from clock_timestamp() - xact_start)::float8 as seconds, true as is_session
     from pg_stat_activity
     where coalesce(backend_xmin, backend_xid) is not null and pid <> pg_backend_pid()
         and (datname is null or datname = current_database())

@@ -105,8 +105,8 @@ with fit as materialized (
 select * from changed;
 
 -- name: expire
--- Ends executions whose lease ran out: another attempt, or done. Of the tasks of flows only directories begin anew. Edges: in-progress -in-progress-timeout-> waiting,
--- in-progress -in-progress-timeout-> done.
+-- Ends executions whose lease ran out: another attempt, or done. Of the tasks of flows only directories begin anew.
+-- Edges: in-progress -in-progress-timeout-> waiting, in-progress -in-progress-timeout-> done.
 with fit as materialized (
     select t.id, t.status, case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention,
         t.retry_count < d.allowed_retry_count and not t.stop_requested and t.flow_part is distinct from 'leaf' as again,
@@ -149,8 +149,9 @@ with fit as materialized (
 select * from changed;
 
 -- name: drop
--- Ends tasks and workflows whose definition's timeout has passed, or was deleted (see drop_submissions), wherever they are. What a workflow leaves open is swept
--- by whoever finds its last event. Edges: waiting, ready, requested, in-progress -dropped-> done.
+-- Ends tasks and workflows whose timeout has passed, or whose definition was deleted (see drop_submissions), wherever they
+-- are. What a workflow leaves open is swept by whoever finds its last event.
+-- Edges: waiting, ready, requested, in-progress -dropped-> done.
 -- Workflow edges: created, in-progress -dropped-> done.
 with fit as materialized (
     select t.id, t.status, t.held,

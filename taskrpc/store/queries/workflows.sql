@@ -215,9 +215,9 @@ with closed as materialized (
 select id from closed where not is_closed;
 
 -- name: list_inboxes
--- One page of the workflows that have something in their inbox, in the order of their ids, and whether it can be worked off:
--- no decision is open, or they are done; executions of flows are others' business. Finds what a server left behind that died after a commit.
--- $1 the id to begin after, $2 most rows.
+-- One page of the workflows that have something in their inbox, in the order of their ids, and whether it can be worked
+-- off: no decision is open, or they are done; executions of flows are others' business. Finds what a server left behind
+-- that died after a commit. $1 the id to begin after, $2 most rows.
 with recursive inbox as (
     (select workflow_id, 1 as n from taskrpc.event where workflow_id > $1 order by workflow_id limit 1)
     union all
