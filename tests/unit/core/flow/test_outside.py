@@ -205,7 +205,7 @@ def items_of(text: str, **more: Any) -> tuple[World, Execution]:
 def test_a_file_is_cut_into_batches_and_the_outputs_merged_in_order() -> None:
     world, execution = items_of("1\n2\n3\n")
     assert execution.states() == ["each SUCCESS", "each_split SUCCESS", "each_items SUCCESS", "each_merge SUCCESS"]
-    merged = world.files[(execution.runs[3].outputs or {})["subflowOutputs"]]
+    merged = world.leaves.files[(execution.runs[3].outputs or {})["subflowOutputs"]]
     assert merged == '{"o": "1\\n2\\n"}\n{"o": "3\\n"}'
     assert (execution.runs[2].outputs or {})["iterations"] == {"CREATED": 0, "RUNNING": 0, "SUCCESS": 2}
 
