@@ -1,4 +1,4 @@
-"""A service with the reference executor at work on the leaf tasks of flows."""
+"""A service for flows, with the reference executor at work on their leaf tasks."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ from tests.services import running_service
 
 @dataclass(frozen=True)
 class Workshop:
-    """Such a service, a client of it, and the files that its tasks take and leave."""
+    """A service, a client of it, and the files that its tasks take and leave."""
 
     running: Running
     client: AsyncClient
@@ -35,14 +35,21 @@ class Workshop:
 
 
 @asynccontextmanager
-async def workshop(database_url: str, directory: Path) -> AsyncIterator[Workshop]:
-    """A workshop for the length of a block, with its files in this directory."""
+async def empty_workshop(database_url: str, directory: Path) -> AsyncIterator[Workshop]:
+    """A workshop for the length of a block in which nobody works; its files are in this directory."""
     async with (
         running_service(database_url, storage=str(directory / "storage")) as running,
         AsyncClient(running.url) as client,
         httpx2.AsyncClient(base_url=running.url) as http,
     ):
-        executor = Executor(running.url)
-        FlowLeaves(running.url).register(executor, concurrency=4)
+        yield Workshop(running, client, http)
+
+
+@asynccontextmanager
+async def workshop(database_url: str, directory: Path) -> AsyncIterator[Workshop]:
+    """The same with an executor at work."""
+    async with empty_workshop(database_url, directory) as at:
+        executor = Executor(at.running.url)
+        FlowLeaves(at.running.url).register(executor, concurrency=4)
         async with serving(executor):
-            yield Workshop(running, client, http)
+            yield at

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
-from tests.executor.conftest import create, done, resource_of, until
+from tests.executor.conftest import create, done, resource_of
+from tests.executor.workshop import empty_workshop
 from tests.leaves.conftest import Bench
-from tests.leaves.test_scripts import gone, written
+from tests.leaves.processes import gone, written
+from tests.system.waiting import until
 
 TYPE = "core.flow.WorkingDirectory"
 COMMANDS = "scripts.shell.Commands"
@@ -275,35 +277,28 @@ executor.run()
 """
 
 
+async def _executor(url: str) -> asyncio.subprocess.Process:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(each for each in sys.path if each)}
+    return await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, url, env=environment)
+
+
 async def test_a_directory_whose_executor_was_killed_starts_anew_elsewhere(database_url: str, tmp_path: Path) -> None:
     """What the flow engine does then: the task fails by its time-out, and the engine sends it again, with another
     queue."""
-    import httpx2
-
-    from taskrpc import AsyncClient
-    from tests.services import running_service
-
-    settings: dict[str, Any] = {"storage": str(tmp_path / "storage")}
-    async with (
-        running_service(database_url, **settings) as running,
-        AsyncClient(running.url) as client,
-        httpx2.AsyncClient(base_url=running.url) as http,
-    ):
-        bench = Bench(running, client, http, tmp_path)
-        await client.definition_put(TYPE, {"allowedRetryCount": 1, "inProgressTimeout": 500})
-        path = os.pathsep.join(each for each in sys.path if each)
-        environment = os.environ | {"PYTHONPATH": path}
-        killed = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, running.url, env=environment)
+    async with empty_workshop(database_url, tmp_path) as at:
+        bench = Bench(at.running, at.client, at.http, tmp_path)
+        await bench.client.definition_put(TYPE, {"allowedRetryCount": 1, "inProgressTimeout": 500})
+        killed = await _executor(bench.running.url)
         directory = await Directory.begin(bench, inputFiles={"n": "1"})
         await directory.outputs(COMMANDS, commands=["echo 2 >> n"])
         killed.kill()
         await killed.wait()
-        lost = await done(client, directory.id)
+        lost = await done(bench.client, directory.id)
         assert (lost["outcome"], lost["outcomeReason"]["type"]) == (
             "failed",
             "awf.task/failed-due-to-in-progress-timeout",
         )
-        second = await asyncio.create_subprocess_exec(sys.executable, "-c", PROGRAM, running.url, env=environment)
+        second = await _executor(bench.running.url)
         again = await Directory.begin(bench, {"queue": "working-directory:run.2"}, inputFiles={"n": "1"})
         again.queue = "working-directory:run.2"
         shown = await again.outputs(FILES, outputs=["n"])
