@@ -227,7 +227,7 @@ async def test_a_failed_flow_is_restarted(flows: Flows) -> None:
     await flows.ended(id, "FAILED")
     again = await flows.call("awf.workflow/restart", id=id, callId="once")
     assert again["resource"]["status"] == "in-progress"
-    assert await flows.call("awf.workflow/restart", id=id, callId="once")
+    assert await flows.call("awf.workflow/restart", id=id, callId="once") == again
     await flows.work()
     await flows.work()
     ended = await flows.ended(id, "SUCCESS")
