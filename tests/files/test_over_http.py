@@ -155,8 +155,7 @@ async def test_a_path_that_leads_elsewhere_is_refused(server: FileServer, method
     assert server.stored() == []
 
 
-async def test_a_link_that_leads_out_of_the_storage_is_nothing_that_the_service_makes(server: FileServer) -> None:
-    """The paths of an upload are made anew below the storage: names like `incoming` are names like others."""
+async def test_a_file_may_have_the_name_of_the_place_where_uploads_begin(server: FileServer) -> None:
     await server.http.put("/files/incoming/x", content=b"1")
     assert server.stored() == ["files/incoming/x"]
 
@@ -210,7 +209,7 @@ async def test_refusals_have_the_shape_of_all_errors(server: FileServer) -> None
 
 @pytest.fixture
 def hurried() -> Iterator[None]:
-    """Deadlines of a tenth of a second instead of ten and sixty."""
+    """Deadlines of less than a second instead of ten and sixty."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("taskrpc.web.sweeping.SWEEP_SECONDS", 0.02)
         for name, seconds in (("BYTE_SECONDS", 0.5), ("REQUEST_SECONDS", 0.3)):

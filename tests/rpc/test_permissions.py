@@ -243,9 +243,8 @@ async def test_a_workflow_does_not_give_away_executions_that_a_key_is_not_for(se
         for name in names
     ]
     await server.of("success", decision, result=actions)
-    for name in names:
-        while not await server.poll(name, start=True, maxBatchSize=10):
-            pass
+    started = await server.poll(*names, start=True, maxBatchSize=10)
+    assert sorted(task["definition"] for task in started) == [MINE, MINE, "test/third"]
     status = Entry("awf.workflow/status", {"id": "workflow-of-mine", "include-activities?": True})
     for definitions, shown in ((None, set(names)), (frozenset({MINE, f"{MINE}-flow"}), {MINE})):
         context = Context(access=Access("k", "executor", definitions))
