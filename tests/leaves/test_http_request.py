@@ -99,7 +99,6 @@ async def url() -> AsyncIterator[str]:
     """The address of the other side."""
     config = uvicorn.Config(Starlette(routes=ROUTES), port=0, lifespan="off", log_config=None, ws="none")
     server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     server.capture_signals = contextlib.nullcontext  # type: ignore[assignment]
     task = asyncio.create_task(server.serve())
 

@@ -96,12 +96,10 @@ def _params(method: str, definition: str) -> dict[str, Any]:
         return _of_namespace(room, name)
     rule = {"definition": definition}
     match name:
-        case "poll" | "long-poll":
-            return (
-                {"taskDefinitions": [definition], "timeout": 0}
-                if name == "long-poll"
-                else {"taskDefinitions": [definition]}
-            )
+        case "poll":
+            return {"taskDefinitions": [definition]}
+        case "long-poll":
+            return {"taskDefinitions": [definition], "timeout": 0}
         case "start" | "notify" | "success" | "fail" | "release" | "feedback":
             return {"id": _id("task", definition), "execId": "none", **_FURTHER.get(name, {})}
         case "create-and-execute":
