@@ -1,14 +1,17 @@
-"""Fixtures for all tests: a fresh, migrated database per test, and its clock."""
+"""Fixtures for all tests: a fresh, migrated database per test, its clock, and servers on it."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
+import asyncpg
 import pytest
 
 from taskrpc.app import Running
-from tests.databases import Clock, copy_of, server, template
+from tests import databases
+from tests.databases import Clock, connected, copy_of, template
+from tests.engine.headless import Headless, headless
 from tests.services import Rpc, running_service
 
 
@@ -30,7 +33,7 @@ def database_template() -> Iterator[Template]:
     with asyncio.Runner() as runner:
         stack = contextlib.AsyncExitStack()
         try:
-            server_url = runner.run(stack.enter_async_context(server()))
+            server_url = runner.run(stack.enter_async_context(databases.server()))
             yield Template(server_url, runner.run(stack.enter_async_context(template(server_url))))
         finally:
             runner.run(stack.aclose())
@@ -52,8 +55,36 @@ async def clock(database_url: str) -> Clock:
 
 
 @pytest.fixture
+async def observer(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of its own to this test's database."""
+    async with connected(database_url) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def server(database_url: str) -> AsyncIterator[Headless]:
+    """A server without HTTP on this test's database."""
+    async with headless(database_url) as server:
+        yield server
+
+
+@pytest.fixture
+async def other(server: Headless, database_url: str) -> AsyncIterator[Headless]:
+    """A second server on the same database."""
+    async with headless(database_url) as other:
+        yield other
+
+
+@pytest.fixture
+async def still(database_url: str) -> AsyncIterator[Headless]:
+    """A server without its loops: nothing happens that the test does not do."""
+    async with headless(database_url, loops=False) as still:
+        yield still
+
+
+@pytest.fixture
 async def service(database_url: str) -> AsyncIterator[Running]:
-    """A server on this test's database."""
+    """A server on this test's database, reached over HTTP."""
     async with running_service(database_url) as server:
         yield server
 

@@ -188,13 +188,6 @@ async def test_a_callback_that_has_failed_for_good_is_tried_again_by_hand(
     assert (await server.call("awf.task/result", id=failed["id"]))["resource"]["outcome"] == "succeeded"
 
 
-@pytest.fixture
-async def observer(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection of its own."""
-    async with connected(database_url) as connection:
-        yield connection
-
-
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "10.1.2.3", "2130706433"])
 async def test_who_is_not_reached_through_the_internet_is_not_called(
     database_url: str, receiver: Receiver, host: str

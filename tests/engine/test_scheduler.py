@@ -28,13 +28,6 @@ async def servers(database_url: str) -> AsyncIterator[list[Headless]]:
         yield [await stack.enter_async_context(headless(database_url)) for _ in range(3)]
 
 
-@pytest.fixture
-async def observer(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection of its own."""
-    async with connected(database_url) as connection:
-        yield connection
-
-
 async def fired(observer: asyncpg.Connection) -> list[str]:
     """The minutes of the ticks that have started something, one for each task."""
     rows = await observer.fetch("select requester ->> 'tick' as tick from taskrpc.task order by 1")

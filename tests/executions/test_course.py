@@ -1,4 +1,4 @@
-"""Flows on a service: from their creation to their end, by the calls that people make."""
+"""Flows on a service: from their creation to their end."""
 
 from typing import Any
 
@@ -144,27 +144,6 @@ async def test_a_flow_that_begins_later_begins_then(flows: Flows, clock: Clock) 
     await flows.ended(id, "SUCCESS")
 
 
-async def test_a_killed_flow_cancels_what_it_has_started(flows: Flows) -> None:
-    await flows.put(work(), id="sub")
-    sub = {"id": "sub", "type": "core.flow.Subflow", "namespace": "company.team", "flowId": "sub"}
-    await flows.put({"id": "both", "type": "core.flow.Parallel", "tasks": [work("one"), sub]})
-    id = await flows.begin()
-    one, two = await flows.task(), await flows.task()
-    killed = await flows.call("awf.workflow/kill", id=id)
-    assert killed["resource"]["outcome"] == "canceled"
-    await flows.reaches(id, "KILLED")
-    assert await flows.states(id) == ["both KILLED", "one KILLED", "sub KILLED"]
-
-    async def all_canceled() -> bool:
-        found = [await flows.server.status(task) for task in (one, two)]
-        return all(task.get("outcome") == "canceled" for task in found)
-
-    await until(all_canceled)
-    with pytest.raises(TaskRpcError) as refused:
-        await flows.call("awf.workflow/kill", id=id)
-    assert refused.value.type == "workflow-has-been-done"
-
-
 async def test_a_canceled_leaf_kills_its_flow(flows: Flows) -> None:
     await flows.put(work(), log())
     id = await flows.begin()
@@ -185,90 +164,6 @@ async def test_what_is_under_way_when_a_flow_ends_is_canceled(flows: Flows) -> N
         return bool(task.get("outcome") == "canceled")
 
     await until(work_is_canceled)
-
-
-async def test_a_paused_flow_is_resumed_with_inputs(flows: Flows) -> None:
-    pause = {"id": "ask", "type": "core.flow.Pause", "onResume": [{"id": "n", "type": "INT"}]}
-    await flows.put(pause, {"id": "r", "type": "core.debug.Return", "format": "{{ outputs.ask.onResume.n + 1 }}"})
-    id = await flows.begin()
-    await flows.reaches(id, "PAUSED")
-    with pytest.raises(TaskRpcError) as refused:
-        await flows.call("awf.workflow/resume", id=id)
-    assert refused.value.data == {"errors": [{"path": "inputs.n", "message": "is required; give a value for it"}]}
-    first = await flows.call("awf.workflow/resume", id=id, inputs={"n": 6}, callId="once")
-    await flows.ended(id, "SUCCESS")
-    assert (await flows.runs(id))[-1]["outputs"] == {"value": "7"}
-    with pytest.raises(TaskRpcError) as late:
-        await flows.call("awf.workflow/resume", id=id, inputs={"n": 6})
-    assert (late.value.type, late.value.data) == ("cannot-resume", {"state": "SUCCESS", "taskRunIds": []})
-    assert first["resource"]["id"] == id
-
-
-async def test_of_several_pauses_one_has_to_be_named(flows: Flows) -> None:
-    pauses = [{"id": name, "type": "core.flow.Pause"} for name in ("p", "q")]
-    await flows.put({"id": "both", "type": "core.flow.Parallel", "tasks": pauses})
-    id = await flows.begin()
-
-    async def both_wait() -> bool:
-        return (await flows.states(id)).count("p PAUSED") + (await flows.states(id)).count("q PAUSED") == 2
-
-    await until(both_wait)
-    with pytest.raises(TaskRpcError) as refused:
-        await flows.call("awf.workflow/resume", id=id)
-    named: Any = refused.value.data
-    assert named["taskRunIds"] == [f"{id}-2", f"{id}-3"]
-    with pytest.raises(TaskRpcError, match="is not paused"):
-        await flows.call("awf.workflow/resume", id=id, taskRunId="other")
-    for run in named["taskRunIds"]:
-        await flows.call("awf.workflow/resume", id=id, taskRunId=run)
-    await flows.ended(id, "SUCCESS")
-
-
-async def test_a_failed_flow_is_restarted(flows: Flows) -> None:
-    await flows.put(log(), work(), work("more"))
-    id = await flows.begin()
-    await flows.fail()
-    await flows.ended(id, "FAILED")
-    again = await flows.call("awf.workflow/restart", id=id, callId="once")
-    assert again["resource"]["status"] == "in-progress"
-    assert await flows.call("awf.workflow/restart", id=id, callId="once")
-    await flows.work()
-    await flows.work()
-    ended = await flows.ended(id, "SUCCESS")
-    assert ended["outcome"] == "succeeded"
-    assert await flows.states(id) == ["say SUCCESS", "work SUCCESS", "more SUCCESS"]
-    with pytest.raises(TaskRpcError) as refused:
-        await flows.call("awf.workflow/restart", id=id)
-    assert refused.value.type == "cannot-restart"
-
-
-async def test_a_flow_is_replayed_from_a_task_run_on(flows: Flows) -> None:
-    await flows.put(work("one"), work("two", of="{{ outputs.one.made }}"))
-    id = await flows.begin()
-    await flows.work(made="x" * 5000)
-    await flows.work()
-    await flows.ended(id)
-    replayed = await flows.call("awf.workflow/replay", id=id, taskRunId=f"{id}-2", callId="once")
-    new_id = replayed["resource"]["id"]
-    again = await flows.call("awf.workflow/replay", id=id, taskRunId=f"{id}-2", callId="once")
-    assert again["resource"]["id"] == new_id
-    assert (await flows.work())["params"]["of"] == "x" * 5000
-    await flows.ended(new_id, "SUCCESS")
-    assert await flows.states(new_id) == ["one SUCCESS", "two SUCCESS"]
-    with pytest.raises(TaskRpcError) as refused:
-        await flows.call("awf.workflow/replay", id=id, taskRunId="other")
-    assert refused.value.type == "cannot-replay"
-
-
-@pytest.mark.parametrize("call", ["resume", "restart", "replay"])
-async def test_a_workflow_that_decides_by_decisions_is_no_execution(flows: Flows, call: str) -> None:
-    id = await flows.begin("test/plain")
-    with pytest.raises(TaskRpcError) as refused:
-        await flows.call(f"awf.workflow/{call}", id=id)
-    assert refused.value.type == f"cannot-{call}"
-    with pytest.raises(TaskRpcError, match="workflow-not-found"):
-        await flows.call(f"awf.workflow/{call}", id="nobody")
-    assert (await flows.call("awf.workflow/status", id=id, **{"include-task-runs?": True}))["taskRuns"] == []
 
 
 async def test_a_task_that_cannot_be_started_fails_its_run(flows: Flows) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.databases import Clock
 from tests.engine.headless import headless
-from tests.executions.world import RealCase
+from tests.executions.cases import RealCase
 from tests.flows.test_flow_cases import CASES, FOLDER
 
 

@@ -23,7 +23,7 @@ LISTEN: dict[str, Any] = {"id": "listen", "type": "core.trigger.Flow"}
 
 async def put(rpc: Rpc, id: str, *tasks: Any, **fields: Any) -> None:
     flow = {"id": id, "namespace": "company.team", "tasks": list(tasks), **fields}
-    (await rpc.call("awf.flow/put", **flow)).result  # noqa: B018  (it fails where that is refused)
+    assert (await rpc.call("awf.flow/put", **flow)).result
 
 
 async def put_listener(rpc: Rpc, trigger: Any = None, id: str = "listener", **fields: Any) -> None:
@@ -40,12 +40,12 @@ async def run(rpc: Rpc, id: str = "source", state: str = "SUCCESS") -> Any:
 
 
 async def started(rpc: Rpc, count: int, id: str = "listener") -> list[Any]:
-    """What has been started of a flow, the oldest first, once so many have ended."""
+    """What has been started of a flow, the oldest first, once it is exactly so many and all have ended."""
 
     async def there() -> Any:
         filters = {"includeDefinitions": [f"company.team.{id}"]}
         listed = (await rpc.call("awf.workflow/list", filter=filters, sort={"createdAt": "asc"})).result["resources"]
-        return listed if [each["status"] for each in listed].count("done") == count else None
+        return listed if [each["status"] for each in listed] == ["done"] * count else None
 
     found: list[Any] = await until(there)
     return found

@@ -19,7 +19,7 @@ NAME = "company.team.report"
 async def put(rpc: Rpc, *tasks: Any, trigger: Any = None, **fields: Any) -> None:
     triggers = [{**SCHEDULE, **(trigger or {})}]
     flow = {"id": "report", "namespace": "company.team", "tasks": list(tasks), "triggers": triggers, **fields}
-    (await rpc.call("awf.flow/put", **flow)).result  # noqa: B018  (it fails where that is refused)
+    assert (await rpc.call("awf.flow/put", **flow)).result
 
 
 async def move_to(clock: Clock, service: Running, time: str) -> None:

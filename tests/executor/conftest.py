@@ -1,7 +1,7 @@
 """A client beside the executor under test, and the executor as a task of the test's loop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -53,14 +53,6 @@ async def done(client: AsyncClient, id: str) -> dict[str, Any]:
     resource: dict[str, Any] = answer["resource"]
     assert resource["status"] == "done", resource
     return resource
-
-
-async def until(condition: Callable[[], Awaitable[Any]]) -> Any:
-    """The first true value of `condition`, asked again and again until the deadline."""
-    async with asyncio.timeout(DEADLINE):
-        while not (value := await condition()):  # noqa: ASYNC110 - the service gives no signal
-            await asyncio.sleep(0.01)
-    return value
 
 
 async def resource_of(client: AsyncClient, id: str) -> dict[str, Any]:

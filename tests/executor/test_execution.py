@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from taskrpc import AsyncClient, Executor, Task, TaskRpcError
-from tests.executor.conftest import DEADLINE, DEFINITION, create, done, resource_of, serving, until
+from tests.executor.conftest import DEADLINE, DEFINITION, create, done, resource_of, serving
+from tests.system.waiting import until
 
 # A third of this is the interval of the heartbeats.
 SHORT = {"inProgressTimeout": 600, "allowedRetryCount": 1}

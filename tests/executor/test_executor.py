@@ -8,8 +8,9 @@ import pytest
 
 from taskrpc import AsyncClient, Executor, Task, TaskRpcError
 from tests.client.cutting_proxy import CuttingProxy, Fault, cutting_proxy, http_answer
-from tests.executor.conftest import DEADLINE, DEFINITION, create, done, resource_of, serving, until
+from tests.executor.conftest import DEADLINE, DEFINITION, create, done, resource_of, serving
 from tests.services import running_service
+from tests.system.waiting import until
 
 
 class Gate:

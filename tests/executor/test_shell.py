@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from taskrpc import AsyncClient
-from tests.executor.conftest import DEADLINE, DEFINITION, create, done, resource_of, until
+from tests.executor.conftest import DEADLINE, DEFINITION, create, done, resource_of
+from tests.system.waiting import until
 
 SCRIPT = Path(__file__).parents[2] / "executors" / "shell" / "executor.sh"
 

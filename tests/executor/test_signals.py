@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from taskrpc import AsyncClient
-from tests.executor.conftest import DEADLINE, create, resource_of, until
+from tests.executor.conftest import DEADLINE, create, resource_of
+from tests.system.waiting import until
 
 PROGRAM = Path(__file__).with_name("program.py")
 

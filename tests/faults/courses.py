@@ -1,19 +1,17 @@
 """The flows of the workload, which the server decides itself: what they say, and how they therefore have to end."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from tests.faults.parties import Party
+from tests.faults.parties import Actor, Party
 
 NAMESPACE: Final = "faults"
 LEAF: Final = "faults/leaf"
 POISONED_LEAF: Final = "faults/poisoned-leaf"
 RETRY_SECONDS: Final = 0.3
 PAUSE_SECONDS: Final = 1.0
-_FLOWS_PER_SECOND: Final = 1.5
 
 _LEAVES: Final = f"type: {LEAF}, retry: {{type: constant, interval: PT{RETRY_SECONDS}S, maxAttempts: 50}}"
 _COURSE: Final = f"""
@@ -62,23 +60,19 @@ COURSES: Final[Mapping[str, Course]] = {
 }
 
 
-class Conductor(Party):
+class Conductor(Actor):
     """Has flows executed, and cancels some."""
 
-    def __init__(self, _: deque[str], *party: Any) -> None:
-        super().__init__(*party)
+    per_second = 1.5
 
-    async def run(self, is_over: Callable[[], bool]) -> None:
-        """Creates until the run is over."""
-        while not is_over():
-            await asyncio.sleep(self.chance.expovariate(_FLOWS_PER_SECOND))
-            id, nonce = self.identifier(), self.identifier()
-            definition = self.chance.choice(list(COURSES))
-            params = {"nonce": nonce}
-            await self.insist("awf.workflow/create-and-execute", id=id, definition=definition, params=params)
-            if self.happens(0.1):
-                await asyncio.sleep(self.chance.uniform(0, 1))
-                await self.insist("awf.workflow/cancel", id=id, callId=self.identifier())
+    async def act(self) -> None:
+        id, nonce = self.identifier(), self.identifier()
+        definition = self.chance.choice(list(COURSES))
+        params = {"nonce": nonce}
+        await self.insist("awf.workflow/create-and-execute", id=id, definition=definition, params=params)
+        if self.happens(0.1):
+            await asyncio.sleep(self.chance.uniform(0, 1))
+            await self.insist("awf.workflow/cancel", id=id, callId=self.identifier())
 
 
 async def put_flows(party: Party) -> bool:

@@ -1,14 +1,12 @@
 """What the server does by itself in the workload: waits that end, events that are told, rules that start something."""
 
-import asyncio
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from tests.faults.definitions import KEYS, PLAIN
 from tests.faults.flows import FLOW
-from tests.faults.parties import Party
+from tests.faults.parties import Actor, Party
 
 WAIT: Final = "awf.task/wait"
 SUBSCRIBE: Final = "awf.task/subscribe"
@@ -17,9 +15,6 @@ EVENT: Final = "faults/Event"
 LISTENER: Final = "faults/listener"
 # Schedules have no seconds: so that two minutes see many ticks, there are many rules.
 _TICKERS: Final = 6
-# Per party and second.
-_WAITS_PER_SECOND: Final = 0.5
-_EVENTS_PER_SECOND: Final = 0.5
 
 
 def _by_schedule(**request: Any) -> dict[str, Any]:
@@ -40,44 +35,35 @@ _LISTENS: Final[Mapping[str, Any]] = {
 }
 
 
-class Waiter(Party):
+class Waiter(Actor):
     """Creates waits, which users may end before their time."""
 
-    def __init__(self, known: deque[str], *party: Any) -> None:
-        super().__init__(*party)
-        self._known = known
+    per_second = 0.5
 
-    async def run(self, is_over: Callable[[], bool]) -> None:
-        """Creates until the run is over."""
-        while not is_over():
-            await asyncio.sleep(self.chance.expovariate(_WAITS_PER_SECOND))
-            seconds = self.chance.randint(0, 4)
-            params: dict[str, Any] = {"duration": {"seconds": seconds}}
-            if self.happens(0.3):
-                at = datetime.fromtimestamp(self.wall() + seconds, UTC)
-                params = {"until": at.isoformat(timespec="milliseconds")}
-            task_id = self.identifier()
-            await self.insist("awf.task/create-and-execute", id=task_id, definition=WAIT, params=params)
-            self._known.append(task_id)
+    async def act(self) -> None:
+        seconds = self.chance.randint(0, 4)
+        params: dict[str, Any] = {"duration": {"seconds": seconds}}
+        if self.happens(0.3):
+            at = datetime.fromtimestamp(self.wall() + seconds, UTC)
+            params = {"until": at.isoformat(timespec="milliseconds")}
+        task_id = self.identifier()
+        await self.insist("awf.task/create-and-execute", id=task_id, definition=WAIT, params=params)
+        self.known.append(task_id)
 
 
-class Publisher(Party):
+class Publisher(Actor):
     """Subscribes to an event and then has it happen, mostly; a rule listens to all of them."""
 
-    def __init__(self, _: deque[str], *party: Any) -> None:
-        super().__init__(*party)
+    per_second = 0.5
 
-    async def run(self, is_over: Callable[[], bool]) -> None:
-        """Publishes until the run is over."""
-        while not is_over():
-            await asyncio.sleep(self.chance.expovariate(_EVENTS_PER_SECOND))
-            nonce = self.identifier()
-            if self.happens(0.7):
-                selects = [_SELECTS_EVENTS, {"get-in": ["nonce"], "comparator": "eq", "value": nonce}]
-                params = {"select-by": selects}
-                await self.insist("awf.task/create-and-execute", id=nonce, definition=SUBSCRIBE, params=params)
-            event = {"resourceType": EVENT, "nonce": nonce, "by": self.name}
-            await self.insist("awf.event/publish", resource=event, callId=self.identifier())
+    async def act(self) -> None:
+        nonce = self.identifier()
+        if self.happens(0.7):
+            selects = [_SELECTS_EVENTS, {"get-in": ["nonce"], "comparator": "eq", "value": nonce}]
+            params = {"select-by": selects}
+            await self.insist("awf.task/create-and-execute", id=nonce, definition=SUBSCRIBE, params=params)
+        event = {"resourceType": EVENT, "nonce": nonce, "by": self.name}
+        await self.insist("awf.event/publish", resource=event, callId=self.identifier())
 
 
 async def put_rules(party: Party) -> None:

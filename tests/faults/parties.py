@@ -4,9 +4,11 @@ import asyncio
 import random
 import time
 import uuid
+from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from tests.faults.recorder import RecordedClient, Recorder
 from tests.services import Reply
@@ -65,3 +67,26 @@ class Party:
             if reply is not None and (reply.status == 200 or reply.error["type"] not in FOR_NOW):
                 return reply
         return None
+
+
+class Actor(Party, ABC):
+    """A party that acts now and then until the run is over, at most `per_second` times on average.
+
+    `known` are the ids of tasks that actors have created: who meddles with tasks finds them there.
+    """
+
+    per_second: ClassVar[float]
+
+    def __init__(self, known: deque[str], *party: Any) -> None:
+        super().__init__(*party)
+        self.known = known
+
+    async def run(self, is_over: Callable[[], bool]) -> None:
+        """Acts until the run is over."""
+        while not is_over():
+            await asyncio.sleep(self.chance.expovariate(self.per_second))
+            await self.act()
+
+    @abstractmethod
+    async def act(self) -> None:
+        """What it does each time."""

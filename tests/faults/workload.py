@@ -11,32 +11,26 @@ from tests.faults.courses import Conductor, put_flows
 from tests.faults.definitions import DEFINITIONS, KEYS, TASKS
 from tests.faults.flows import FLOW, KINDS
 from tests.faults.occasions import Publisher, Waiter, put_rules
-from tests.faults.parties import Address, Party, over_http
+from tests.faults.parties import Actor, Address, Party, over_http
 from tests.faults.recorder import Recorder
 
 CREATORS: Final = 6
 USERS: Final = 3
-# Per creator and second; the queue has to be empty a minute after the last fault, whatever had piled up by then.
-_TASKS_PER_SECOND: Final = 2.5
 _WORKFLOW_SHARE: Final = 0.04
 _REMEMBERED: Final = 200
 
 
-class Creator(Party):
+class Creator(Actor):
     """Creates tasks and workflows; mostly until they are there for sure, and sometimes it gives up."""
 
-    def __init__(self, known: deque[str], *party: Any) -> None:
-        super().__init__(*party)
-        self._known = known
+    # The queue has to be empty a minute after the last fault, whatever had piled up by then.
+    per_second = 2.5
 
-    async def run(self, is_over: Callable[[], bool]) -> None:
-        """Creates until the run is over."""
-        while not is_over():
-            await asyncio.sleep(self.chance.expovariate(_TASKS_PER_SECOND))
-            if self.happens(_WORKFLOW_SHARE):
-                await self._create("awf.workflow/create-and-execute", FLOW, {"kind": self.chance.choice(KINDS)})
-            else:
-                await self._create_task()
+    async def act(self) -> None:
+        if self.happens(_WORKFLOW_SHARE):
+            await self._create("awf.workflow/create-and-execute", FLOW, {"kind": self.chance.choice(KINDS)})
+        else:
+            await self._create_task()
 
     async def _create_task(self) -> None:
         further: dict[str, Any] = {}
@@ -55,22 +49,17 @@ class Creator(Party):
         attempts = 1 if self.happens(0.1) else 1000
         reply = await self.insist(method, attempts=attempts, id=task_id, **call)
         if reply is not None and method.startswith("awf.task/"):
-            self._known.append(task_id)
+            self.known.append(task_id)
 
 
-class User(Party):
+class User(Actor):
     """Meddles with the tasks of others."""
 
-    def __init__(self, known: deque[str], *party: Any) -> None:
-        super().__init__(*party)
-        self._known = known
+    per_second = 1.5
 
-    async def run(self, is_over: Callable[[], bool]) -> None:
-        """Meddles until the run is over."""
-        while not is_over():
-            await asyncio.sleep(self.chance.expovariate(1.5))
-            if self._known:
-                await self._meddle(self.chance.choice(self._known))
+    async def act(self) -> None:
+        if self.known:
+            await self._meddle(self.chance.choice(self.known))
 
     async def _meddle(self, task_id: str) -> None:
         what = self.chance.choice(("status", "status", "result", "cancel", "stop", "retry"))

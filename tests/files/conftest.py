@@ -1,9 +1,12 @@
 """Storages of every kind, and a server that keeps its files in one of them."""
 
+import asyncio
+import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import boto3  # type: ignore[import-untyped]
 import httpx2
@@ -58,6 +61,16 @@ class FileServer:
         return sorted(
             path.relative_to(self.directory).as_posix() for path in self.directory.rglob("*") if path.is_file()
         )
+
+    def open_files(self) -> list[str]:
+        """What this process, which is the server's too, has open of them."""
+        links = [os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()]
+        return [link for link in links if link.startswith(str(self.directory))]
+
+    async def connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A new connection to the server."""
+        address = urlsplit(self.running.url)
+        return await asyncio.open_connection(address.hostname, address.port)
 
 
 @pytest.fixture

@@ -75,8 +75,7 @@ async def test_a_file_has_an_age_by_the_clock_of_the_service(server: FileServer,
 
 
 async def test_an_answer_of_somebody_else_is_told(tmp_path: Path) -> None:
-    from tests.executor.test_bulk_import import serving_http
-
-    async with serving_http(http_answer(404, b"<html>")) as url, AsyncFiles(url.rpartition("/")[0]) as files:
+    async with cutting_proxy(None) as proxy, AsyncFiles(proxy.url) as files:
+        proxy.answers = [http_answer(404, b"<html>")]
         with pytest.raises(TaskRpcError, match="answered 404 and no error of the service: '<html>'"):
             await files.download(URI, tmp_path / "f")

@@ -215,7 +215,6 @@ def test_a_storage_that_cannot_be_is_refused(url: str, tmp_path: Path) -> None:
 
 def test_without_its_package_s3_is_refused_with_what_to_install(tmp_path: Path) -> None:
     program = f"""
-import subprocess
 import sys
 sys.modules["s3fs"] = None
 from pathlib import Path

@@ -5,15 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
-from taskrpc_executors import FlowLeaves
 
-from taskrpc import AsyncClient, Executor
-from taskrpc.app import Running
 from tests.databases import Clock
-from tests.executor.conftest import serving
-from tests.services import running_service
+from tests.executor.workshop import Workshop, workshop
 from tests.system.waiting import until
 
 DEADLINE_MS = 30_000
@@ -54,12 +49,9 @@ def name(run: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A service with an executor, and who runs flows on it."""
+class Stage(Workshop):
+    """A workshop, and who runs flows in it."""
 
-    running: Running
-    client: AsyncClient
-    http: httpx2.AsyncClient
     clock: Clock
 
     async def put(self, *flows: str) -> None:
@@ -100,17 +92,6 @@ class Stage:
         assert course.workflow.get("state") == state, (course.workflow, course.states, course.messages)
         return course
 
-    async def store(self, path: str, content: bytes) -> str:
-        """Puts a file into the internal storage; its URI."""
-        uri: str = (await self.http.put(f"/files/{path}", content=content)).json()["uri"]
-        return uri
-
-    async def content(self, uri: str) -> bytes:
-        """A file of the internal storage."""
-        got = await self.http.get("/files/" + uri.removeprefix("kestra:///"))
-        assert got.status_code == 200, got.content
-        return got.content
-
     async def pass_time(self, seconds: float) -> None:
         """Has it be later."""
         await self.clock.advance(seconds)
@@ -120,13 +101,5 @@ class Stage:
 @pytest.fixture
 async def stage(database_url: str, clock: Clock, tmp_path: Path) -> AsyncIterator[Stage]:
     """A service with the reference executor at work."""
-    settings: dict[str, Any] = {"storage": str(tmp_path / "storage")}
-    async with (
-        running_service(database_url, **settings) as running,
-        AsyncClient(running.url) as client,
-        httpx2.AsyncClient(base_url=running.url) as http,
-    ):
-        executor = Executor(running.url)
-        FlowLeaves(running.url).register(executor, concurrency=4)
-        async with serving(executor):
-            yield Stage(running, client, http, clock)
+    async with workshop(database_url, tmp_path) as at:
+        yield Stage(at.running, at.client, at.http, clock)

@@ -121,7 +121,10 @@ tasks:
     await stage.client.success(task["id"], task["execId"], {})
     course = await stage.ended(id)
     assert course.messages == ["meanwhile soup", "next soup", "delivered stew"]
-    nothing = """
+
+
+async def test_a_nested_context_without_tasks_is_not_started(stage: Stage) -> None:
+    flow = """
 id: nothing
 namespace: company.kitchen
 tasks:
@@ -130,4 +133,4 @@ tasks:
     onStarted: [{id: started, type: core.log.Log, message: started}]
     onFailed: [{id: failed, type: core.log.Log, message: nothing to start}]
 """
-    assert (await stage.run(nothing)).messages == ["nothing to start"]
+    assert (await stage.run(flow)).messages == ["nothing to start"]

@@ -5,7 +5,6 @@ Everything goes through `advance`, and every step is checked against what must h
 
 import copy
 import heapq
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -38,6 +37,7 @@ from taskrpc.core.flow.inputs import resolve_inputs
 from taskrpc.core.flow.model import Flow, Trigger
 from taskrpc.core.flow.preconditions import met
 from taskrpc.core.flow.triggers import fires, helps
+from tests.flows.leaves import Leaves
 
 NOON = 1_770_000_000_000_000
 SECOND = 1_000_000
@@ -94,13 +94,12 @@ class World:
         self.now = NOON
         self.executions: dict[str, Execution] = {}
         self.facts = Facts({("environment",): {"envs": {"stage": "test"}, "globals": {}, "kestra": {}}})
-        self.files: dict[str, str] = {}
+        self.leaves = Leaves()
         self.children: dict[tuple[str, int, int], list[str]] = {}
         self.mute: set[str] = set()
         self._due: list[tuple[int, int, str, Event]] = []
         self._count = 0
         self._met: dict[tuple[str, str, str], dict[str, int]] = {}
-        self._directories: dict[tuple[str, int], dict[str, str]] = {}
 
     # -- what people do --------------------
 
@@ -203,9 +202,9 @@ class World:
             case "template":
                 return self.templates.get((key[0], key[1]))
             case "read":
-                return self.files.get(key[0])
+                return self.leaves.files.get(key[0])
             case "size":
-                return len(self.files[key[0]]) if key[0] in self.files else None
+                return len(self.leaves.files[key[0]]) if key[0] in self.leaves.files else None
         return None
 
     def _do(self, execution: Execution, action: Action) -> None:
@@ -219,9 +218,8 @@ class World:
             case StartFlow():
                 self._start_flow(execution, action)
             case CloseDirectory():
-                files = self._directories.get((execution.state.head.id, action.run), {})
                 wanted = execution.flow.tasks[execution.state.run(action.run).task].properties.get("outputFiles", [])
-                outputs = {"outputFiles": {name: self.store(files[name]) for name in wanted if name in files}}
+                outputs = self.leaves.close_directory(execution.state.head.id, action.run, wanted)
                 execution.inbox.append(Ended(self.now, action.run, action.attempt, "SUCCESS", outputs))
             case EndTask():
                 for id in self.children.get((execution.state.head.id, action.run, action.attempt), []):
@@ -242,8 +240,7 @@ class World:
             return
         execution.inbox.append(Began(self.now, task.run, task.attempt))
         if task.type == "core.flow.WorkingDirectory":
-            files = {name: self.files.get(text, text) for name, text in task.params.get("inputFiles", {}).items()}
-            self._directories[execution.state.head.id, task.run] = files
+            self.leaves.open_directory(execution.state.head.id, task)
             return
         state, outputs, message = self._done(execution, task)
         self.later(execution, 1000, Ended(self.now + 1000, task.run, task.attempt, state, outputs, message))
@@ -251,26 +248,17 @@ class World:
     def _done(self, execution: Execution, task: StartTask) -> Outcome:
         match task.type:
             case "core.flow.ForEachItem.split":
-                lines = self.files[task.params["items"]].splitlines(keepends=True)
-                rows = int(task.params["batch"].get("rows", 1))
-                batches = [self.store("".join(lines[at : at + rows]), ".txt") for at in range(0, len(lines), rows)]
-                return "SUCCESS", {"splits": self.store("\n".join(batches)), "batches": batches}, None
+                return "SUCCESS", self.leaves.split(task), None
             case "core.flow.ForEachItem.merge":
                 outputs = [self.executions[id].state.head.outputs or {} for id in task.params["executions"]]
-                return "SUCCESS", {"subflowOutputs": self.store("\n".join(map(json.dumps, outputs)))}, None
+                return "SUCCESS", self.leaves.merge(outputs), None
             case "core.storage.LocalFiles":
-                files = self._directories.get((execution.state.head.id, task.directory or 0), {})
-                files.update(task.params.get("inputs", {}))
-                names = [name for name in files for wanted in task.params.get("outputs", []) if _fits(name, wanted)]
-                return "SUCCESS", {"uris": {name: self.store(files[name]) for name in names}}, None
+                return "SUCCESS", self.leaves.local_files(execution.state.head.id, task), None
         return self.executor(execution, task)
 
     def store(self, text: str, ending: str = "") -> str:
         """Puts a file away; answers its URI."""
-        self._count += 1
-        uri = f"kestra:///{self._count}{ending}"
-        self.files[uri] = text
-        return uri
+        return self.leaves.store(text, ending)
 
     def _start_flow(self, execution: Execution, action: StartFlow) -> None:
         if action.restart:
@@ -298,7 +286,3 @@ class World:
         parent = self.executions[start.trigger["executionId"]]
         outputs = {**(end.outputs or {}), **(end.asked or {})}
         parent.inbox.append(Ended(self.now, start.run, start.attempt, end.state, outputs, end.problem, start.iteration))
-
-
-def _fits(name: str, wanted: str) -> bool:
-    return name == wanted or (wanted.endswith("*") and name.startswith(wanted[:-1]))

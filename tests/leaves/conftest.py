@@ -5,23 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 from taskrpc_executors import FlowLeaves
 
-from taskrpc import AsyncClient, Executor
-from taskrpc.app import Running
-from tests.executor.conftest import create, done, serving
-from tests.services import running_service
+from tests.executor.conftest import create, done
+from tests.executor.workshop import Workshop, workshop
 
 
 @dataclass(frozen=True)
-class Bench:
-    """A service, an executor at work, and who sends it tasks."""
+class Bench(Workshop):
+    """A workshop whose files are in a directory, and who sends it tasks."""
 
-    running: Running
-    client: AsyncClient
-    http: httpx2.AsyncClient
     directory: Path
 
     async def begin(self, type: str, **properties: Any) -> str:
@@ -44,31 +38,11 @@ class Bench:
         assert task["outcome"] == "failed", task
         return task["error"]
 
-    async def store(self, path: str, content: bytes) -> str:
-        """Puts a file into the internal storage; its URI."""
-        uri: str = (await self.http.put(f"/files/{path}", content=content)).json()["uri"]
-        return uri
-
-    async def content(self, uri: str) -> bytes:
-        """A file of the internal storage."""
-        got = await self.http.get("/files/" + uri.removeprefix("kestra:///"))
-        assert got.status_code == 200, got.content
-        return got.content
-
 
 @pytest.fixture
 async def bench(database_url: str, tmp_path: Path) -> AsyncIterator[Bench]:
     """An executor of the leaf tasks of flows at work, each task with one attempt."""
-    settings: dict[str, Any] = {"storage": str(tmp_path / "storage")}
-    async with (
-        running_service(database_url, **settings) as running,
-        AsyncClient(running.url) as client,
-        httpx2.AsyncClient(base_url=running.url) as http,
-    ):
-        executor = Executor(running.url)
-        leaves = FlowLeaves(running.url)
-        leaves.register(executor, concurrency=4)
-        for type in leaves.types:
-            await client.definition_put(type, {"allowedRetryCount": 1})
-        async with serving(executor):
-            yield Bench(running, client, http, tmp_path)
+    async with workshop(database_url, tmp_path) as at:
+        for type in FlowLeaves(at.running.url).types:
+            await at.client.definition_put(type, {"allowedRetryCount": 1})
+        yield Bench(at.running, at.client, at.http, tmp_path)

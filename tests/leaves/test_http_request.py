@@ -7,23 +7,17 @@ import json
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Any
 
-import httpx2
 import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
-from taskrpc_executors import FlowLeaves
-from taskrpc_executors.flows.addresses import PublicOnly
 
-from taskrpc import Executor
-from tests.executor.conftest import serving
 from tests.leaves.conftest import Bench
-from tests.services import until
+from tests.system.waiting import until
 
 TYPE = "core.http.Request"
 
@@ -105,10 +99,13 @@ async def url() -> AsyncIterator[str]:
     """The address of the other side."""
     config = uvicorn.Config(Starlette(routes=ROUTES), port=0, lifespan="off", log_config=None, ws="none")
     server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     server.capture_signals = contextlib.nullcontext  # type: ignore[assignment]
     task = asyncio.create_task(server.serve())
-    await until(lambda: server.started)
+
+    async def started() -> bool:
+        return server.started
+
+    await until(started)
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.force_exit = server.should_exit = True
     await task
@@ -213,9 +210,7 @@ async def test_a_request_that_is_asked_to_stop_ends(bench: Bench, url: str) -> N
     async def running() -> bool:
         return bool((await bench.client.status(id))["resource"]["status"] == "in-progress")
 
-    from tests.executor.conftest import until as until_answered
-
-    await until_answered(running)
+    await until(running)
     await bench.client.stop(id)
     assert (await bench.client.result(id, timeout=10_000))["resource"]["outcome"] == "canceled"
 
@@ -291,50 +286,3 @@ async def test_large_files_are_sent_in_bounded_memory(bench: Bench, url: str) ->
 
 async def test_encryption_is_refused(bench: Bench, url: str) -> None:
     assert (await bench.error(TYPE, uri=url, encryptBody=True))["message"].startswith("encryptBody: ")
-
-
-async def test_with_public_addresses_only_this_machine_is_out_of_reach(bench: Bench, url: str) -> None:
-    executor = Executor(bench.running.url)
-    leaves = FlowLeaves(bench.running.url, public_only=True)
-    executor.task("public")(partial(leaves.carry_out, TYPE))
-    await bench.client.definition_put("public", {"allowedRetryCount": 1})
-    async with serving(executor):
-        for host in ("127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0"):
-            error = await bench.error("public", uri=url.replace("127.0.0.1", host) + "/echo")
-            assert error["type"] == "http-request-failed"
-            assert "no public address" in error["message"]
-
-
-async def test_a_redirect_that_names_no_host_leads_to_the_host_that_was_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[httpx2.Request] = []
-
-    async def resolved(*_: Any, **__: Any) -> Any:
-        return [(2, 1, 6, "", ("93.184.216.34", 443))]
-
-    def answer(request: httpx2.Request) -> httpx2.Response:
-        seen.append(request)
-        return httpx2.Response(200) if len(seen) == 2 else httpx2.Response(302, headers={"location": "/other"})
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolved)
-    async with httpx2.AsyncClient(transport=PublicOnly(httpx2.MockTransport(answer)), follow_redirects=True) as client:
-        answered = await client.get("https://example.org/path")
-    assert str(answered.url) == "https://example.org/other"
-    assert [(each.headers["host"], each.extensions["sni_hostname"]) for each in seen] == [("example.org",) * 2] * 2
-
-
-async def test_a_public_name_is_connected_to_by_the_address_that_was_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[httpx2.Request] = []
-
-    async def resolved(*_: Any, **__: Any) -> Any:
-        return [(2, 1, 6, "", ("93.184.216.34", 443))]
-
-    def answer(request: httpx2.Request) -> httpx2.Response:
-        seen.append(request)
-        return httpx2.Response(200)
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolved)
-    async with httpx2.AsyncClient(transport=PublicOnly(httpx2.MockTransport(answer))) as client:
-        await client.get("https://example.org/path")
-    (request,) = seen
-    assert (request.url.host, request.headers["host"]) == ("93.184.216.34", "example.org")
-    assert request.extensions["sni_hostname"] == "example.org"

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from taskrpc.core.grant import Grant
+from tests.executor.conftest import create, done
 from tests.leaves.conftest import Bench
 
 TYPE = "core.storage.LocalFiles"
@@ -46,17 +47,5 @@ async def test_a_stored_file_that_is_gone_fails_the_task(bench: Bench) -> None:
 
 
 async def test_params_that_are_no_properties_are_refused(bench: Bench) -> None:
-    from tests.executor.conftest import create, done
-
     task = await done(bench.client, await create(bench.client, None, TYPE))
     assert task["error"]["message"] == "params: the properties of the task are expected"
-
-
-def test_work_says_what_it_needs_to_know() -> None:
-    from typer.testing import CliRunner
-
-    from taskrpc.cli import app
-
-    refused = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["work"])
-    assert refused.exit_code == 2
-    assert "--database-url for imports, --flows, or both" in refused.stderr

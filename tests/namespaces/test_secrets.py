@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import stat
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,19 +16,11 @@ from taskrpc.engine.cipher import Cipher, new_key
 from taskrpc.errors import TaskRpcError
 from taskrpc.secret_keys import key_file, load_cipher
 from taskrpc.settings import Settings
-from tests.databases import connected
 from tests.engine.headless import Headless, headless
 from tests.services import Rpc, running_service
 
 SECRET: Final = "correct horse battery staple"
 NAME: Final = {"namespace": "company.team", "key": "PASSWORD"}
-
-
-@pytest.fixture
-async def observer(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A look into the database."""
-    async with connected(database_url) as connection:
-        yield connection
 
 
 async def reveal(server: Headless) -> str:

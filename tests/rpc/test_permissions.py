@@ -96,12 +96,10 @@ def _params(method: str, definition: str) -> dict[str, Any]:
         return _of_namespace(room, name)
     rule = {"definition": definition}
     match name:
-        case "poll" | "long-poll":
-            return (
-                {"taskDefinitions": [definition], "timeout": 0}
-                if name == "long-poll"
-                else {"taskDefinitions": [definition]}
-            )
+        case "poll":
+            return {"taskDefinitions": [definition]}
+        case "long-poll":
+            return {"taskDefinitions": [definition], "timeout": 0}
         case "start" | "notify" | "success" | "fail" | "release" | "feedback":
             return {"id": _id("task", definition), "execId": "none", **_FURTHER.get(name, {})}
         case "create-and-execute":
@@ -243,9 +241,8 @@ async def test_a_workflow_does_not_give_away_executions_that_a_key_is_not_for(se
         for name in names
     ]
     await server.of("success", decision, result=actions)
-    for name in names:
-        while not await server.poll(name, start=True, maxBatchSize=10):
-            pass
+    started = await server.poll(*names, start=True, maxBatchSize=10)
+    assert sorted(task["definition"] for task in started) == [MINE, MINE, "test/third"]
     status = Entry("awf.workflow/status", {"id": "workflow-of-mine", "include-activities?": True})
     for definitions, shown in ((None, set(names)), (frozenset({MINE, f"{MINE}-flow"}), {MINE})):
         context = Context(access=Access("k", "executor", definitions))

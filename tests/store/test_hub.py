@@ -11,7 +11,8 @@ import pytest
 
 from taskrpc.core.model import Queue
 from taskrpc.store.hub import CHANNEL, PAUSE_SECONDS, Hub
-from tests.system.waiting import Stopwatch, until
+from tests.services import until
+from tests.system.waiting import Stopwatch
 
 
 class Server:
@@ -49,19 +50,12 @@ async def _hub(url: str, server: Server) -> AsyncIterator[Hub]:
     hub = Hub(url, server)
     running = asyncio.ensure_future(hub.run())
     try:
-        await _until(lambda: server.definitions > 0)  # it listens: everybody was told to look
+        await until(lambda: server.definitions > 0)  # it listens: everybody was told to look
         yield hub
     finally:
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-
-
-async def _until(condition: Any) -> None:
-    async def holds() -> bool:
-        return bool(condition())
-
-    await until(holds, 5)
 
 
 @pytest.fixture
@@ -77,11 +71,11 @@ async def test_who_waits_is_told_of_tasks_and_ends_elsewhere(
 ) -> None:
     there = Server("queued", "ended")
     async with _hub(database_url, Server()) as here, _hub(database_url, there):
-        await _until(lambda: any("wants" in message for message in overheard))
-        await _until(lambda: there.queued == there.ended == [None, None])
+        await until(lambda: any("wants" in message for message in overheard))
+        await until(lambda: there.queued == there.ended == [None, None])
         here.queued([("task", "a"), ("task", "b")])
         here.ended(["t1"])
-        await _until(lambda: there.ended[-1:] == [["t1"]])
+        await until(lambda: there.ended[-1:] == [["t1"]])
         assert there.queued == [None, None, [("task", "a"), ("task", "b")]]
 
 
@@ -93,9 +87,9 @@ async def test_who_begins_to_wait_is_told_to_look_since_what_happened_just_befor
         here.ended(["t1"])
         there.wants.add("ended")
         hub.interest("ended")
-        await _until(lambda: there.ended == [None, None])
+        await until(lambda: there.ended == [None, None])
         here.ended(["t2"])
-        await _until(lambda: there.ended == [None, None, ["t2"]])
+        await until(lambda: there.ended == [None, None, ["t2"]])
 
 
 async def test_nothing_is_told_where_nobody_else_waits(
@@ -103,10 +97,10 @@ async def test_nothing_is_told_where_nobody_else_waits(
 ) -> None:
     asking = Server("queued")
     async with _hub(database_url, asking) as here, _hub(database_url, Server()):
-        await _until(lambda: asking.queued == [None, None])  # the other one has heard, and tells it to look
+        await until(lambda: asking.queued == [None, None])  # the other one has heard, and tells it to look
         here.queued([("task", "a")])
         here.definitions_changed()
-        await _until(lambda: any("definitions" in message for message in overheard))
+        await until(lambda: any("definitions" in message for message in overheard))
     (definitions,) = [message for message in overheard if "definitions" in message]
     assert not any("queued" in message for message in overheard if message["from"] == definitions["from"])
 
@@ -114,14 +108,14 @@ async def test_nothing_is_told_where_nobody_else_waits(
 async def test_hints_are_gathered_so_that_a_burst_costs_few(database_url: str, overheard: list[dict[str, Any]]) -> None:
     there = Server("queued")
     async with _hub(database_url, Server()) as here, _hub(database_url, there):
-        await _until(lambda: there.queued == [None, None])
+        await until(lambda: there.queued == [None, None])
         clock = Stopwatch()
         for n in range(300):
             here.queued([("task", f"q{n}")])
             await asyncio.sleep(0)
             if n % 100 == 0:
                 await asyncio.sleep(PAUSE_SECONDS / 4)
-        await _until(lambda: sum(len(queues or ()) for queues in there.queued) == 300)
+        await until(lambda: sum(len(queues or ()) for queues in there.queued) == 300)
         hints = [message for message in overheard if "queued" in message]
         assert len(hints) <= 2 + clock.seconds / PAUSE_SECONDS
 
@@ -129,9 +123,9 @@ async def test_hints_are_gathered_so_that_a_burst_costs_few(database_url: str, o
 async def test_a_hint_that_is_too_long_for_one_message_says_look_for_yourself(database_url: str) -> None:
     there = Server("queued")
     async with _hub(database_url, Server()) as here, _hub(database_url, there):
-        await _until(lambda: there.queued == [None, None])
+        await until(lambda: there.queued == [None, None])
         here.queued([("task", f"queue-{n:04}" + "x" * 100) for n in range(100)])
-        await _until(lambda: there.queued == [None, None, None])
+        await until(lambda: there.queued == [None, None, None])
 
 
 async def test_a_broken_connection_is_made_anew_and_then_everybody_looks(
@@ -143,7 +137,7 @@ async def test_a_broken_connection_is_made_anew_and_then_everybody_looks(
             "select pg_terminate_backend(pid) from pg_stat_activity "
             "where datname = current_database() and pid <> pg_backend_pid()"
         )
-        await _until(lambda: server.definitions == 2)
+        await until(lambda: server.definitions == 2)
     assert server.queued == [None, None]
     assert server.ended == [None, None]
 
@@ -156,7 +150,7 @@ async def test_what_applications_say_on_the_channel_does_no_harm(
     async with _hub(database_url, server):
         await observer.execute("select pg_notify($1, $2)", CHANNEL, payload)
         await observer.execute("select pg_notify($1, $2)", CHANNEL, '{"ended": ["t1"]}')
-        await _until(lambda: server.ended == [None, ["t1"]])
+        await until(lambda: server.ended == [None, ["t1"]])
         assert server.queued == [None] + [None] * (payload in ("", "not JSON", '{"queued": null}'))
 
 
@@ -164,5 +158,5 @@ async def test_executions_are_handed_on(database_url: str) -> None:
     here, there = Server(), Server()
     async with _hub(database_url, here) as hub, _hub(database_url, there):
         hub.told(["one", "two"])
-        await _until(lambda: there.told == ["one", "two"])
+        await until(lambda: there.told == ["one", "two"])
     assert here.told == []

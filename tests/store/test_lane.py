@@ -8,7 +8,6 @@ from typing import Any
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
 from taskrpc.store import lane as lanes
 from taskrpc.store.database import Database
@@ -16,7 +15,7 @@ from taskrpc.store.hosts import connect
 from taskrpc.store.lane import Backend, Lane
 
 
-@pytest_asyncio.fixture
+@pytest.fixture
 async def lane(database_url: str) -> AsyncIterator[Lane]:
     """A lane of two connections."""
     lane = Lane(database_url, 2, {}, 30.0)
@@ -103,7 +102,6 @@ async def test_an_idle_connection_from_before_an_outage_is_not_used_again(lane: 
     assert await _idle_backend(lane) == before
     lane.renew(_now())
     assert await _idle_backend(lane) != before
-    lane.terminate()
 
 
 async def test_what_hangs_since_before_an_outage_is_cut_off_when_it_is_over(lane: Lane) -> None:
@@ -113,8 +111,6 @@ async def test_what_hangs_since_before_an_outage_is_cut_off_when_it_is_over(lane
     lane.renew(_now() + 0.001)
     with pytest.raises(asyncpg.PostgresConnectionError):
         await hanging
-    lane.put_back(connection)
-    lane.terminate()
 
 
 async def test_what_began_when_an_outage_was_over_goes_on(lane: Lane) -> None:
@@ -122,8 +118,6 @@ async def test_what_began_when_an_outage_was_over_goes_on(lane: Lane) -> None:
     connection = await lane.take()
     lane.renew(outage)
     assert await connection.fetchval("select 1") == 1
-    lane.put_back(connection)
-    lane.terminate()
 
 
 async def test_another_backend_with_the_same_process_id_is_not_the_one_that_was_lost(
@@ -138,8 +132,6 @@ async def test_another_backend_with_the_same_process_id_is_not_the_one_that_was_
         for at in (started, started + timedelta(microseconds=1))
     ]
     assert found == [True, False]
-    lane.put_back(connection)
-    lane.terminate()
     await database.close()
 
 
@@ -166,7 +158,6 @@ async def test_a_connection_that_is_cut_while_it_is_made_is_made_again(
     monkeypatch.setattr("taskrpc.store.lane.connect", connect_once_in_vain)
     connection = await lane.take()
     assert await connection.fetchval("select 1") == 1
-    lane.terminate()
 
 
 async def test_a_connection_that_was_asked_for_during_an_outage_is_made_again_after_it(

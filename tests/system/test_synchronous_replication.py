@@ -3,6 +3,7 @@ when the primary is lost. So nobody is told that it was done before a later comm
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -67,6 +68,12 @@ class Primary:
         (backend,) = await self.waiting(statement)
         await self._connection.execute(f"select pg_{how}_backend($1)", backend)
 
+    async def has_given_up(self, calling: asyncio.Future[Any]) -> bool:
+        """Whether a call is answered; if not, what it waits for just now is canceled."""
+        for row in await self._connection.fetch(_WAITING, _STATEMENTS["confirm"]):
+            await self._connection.execute("select pg_cancel_backend($1)", row["pid"])
+        return calling.done()
+
 
 @pytest.fixture
 async def primary() -> AsyncIterator[Primary]:
@@ -79,6 +86,7 @@ async def primary() -> AsyncIterator[Primary]:
             yield Primary(postgres.url, connection)
     finally:
         await postgres.stop()
+        shutil.rmtree(directory)
 
 
 @contextlib.asynccontextmanager
@@ -123,13 +131,13 @@ async def _logged(rpc: Rpc, task: Any) -> int:
 async def test_nobody_knows_what_becomes_of_it_as_long_as_no_standby_comes(
     primary: Primary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recovery, "RECOVERY_SECONDS", 0.5)
+    monkeypatch.setattr(recovery, "RECOVERY_SECONDS", 0.5)  # for so long it asks again and again
     async with server(primary) as rpc:
         await primary.miss()
         creating = asyncio.ensure_future(rpc.call(CREATE, **TASK))
         await primary.give_up("cancel", "create")
-        await asyncio.sleep(0.5)
-        await primary.give_up("cancel", "confirm")
+        await primary.waiting("confirm")
+        await until(lambda: primary.has_given_up(creating))
         reply = await creating
         assert (reply.status, reply.error["type"]) == (504, "outcome-unknown")
         await primary.miss("")

@@ -23,9 +23,10 @@ async def test_others_have_their_turn_while_thousands_of_connections_are_looked_
     connections = {_Connection(swept) for _ in range(2000)}
     looking = asyncio.ensure_future(sweeping.sweep_connections(connections))
     seen_by_others = set()
-    while len(swept) < len(connections):
-        await asyncio.sleep(0)
-        seen_by_others.add(len(swept))
+    async with asyncio.timeout(10):
+        while len(swept) < len(connections):
+            await asyncio.sleep(0)
+            seen_by_others.add(len(swept))
     looking.cancel()
     assert len(seen_by_others) >= 20
     assert set(swept) == connections

@@ -74,7 +74,9 @@ def test_each_kind_is_an_event(kind: str, columns: dict[str, Any], event: Event 
         ({"outcome": "failed", "error": '{"message":"m","data":{"outputs":{"c":1}}}'}, "FAILED", {"c": 1}, "m"),
     ],
 )  # fmt: skip
-def test_the_end_of_a_task(columns: dict[str, Any], state: str, outputs: Any, message: str | None) -> None:
+def test_the_end_of_a_task_says_its_state_its_outputs_or_what_went_wrong(
+    columns: dict[str, Any], state: str, outputs: Any, message: str | None
+) -> None:
     assert heard("task-completed", **columns) == Ended(NOW, **OF, state=state, outputs=outputs, message=message)
 
 
@@ -92,7 +94,9 @@ def test_what_was_started_for_no_run_is_nothing_to_an_execution() -> None:
         ({"outcome": "failed", "ending": '{"state":"FAILED","problem":"p"}'}, "FAILED", {}, "p"),
     ],
 )
-def test_the_end_of_a_subflow(columns: dict[str, Any], state: str, outputs: Any, message: str | None) -> None:
+def test_the_end_of_a_subflow_says_its_state_and_what_it_gives_its_parent(
+    columns: dict[str, Any], state: str, outputs: Any, message: str | None
+) -> None:
     event = heard("workflow-completed", label="items/12/2/5", **columns)
     assert event == Ended(NOW, **OF, state=state, outputs=outputs, message=message, iteration=5)
 
@@ -103,7 +107,7 @@ def test_the_number_of_a_run_stands_in_its_id() -> None:
         assert run_number("e-1", other) is None
 
 
-def test_runs_as_they_are_shown() -> None:
+def test_runs_are_shown_with_their_ids_times_attempts_and_errors() -> None:
     root = Run(0, "", -1, "", 0, "RUNNING", [("CREATED", NOW)])
     each = Run(1, "each", 0, "tasks", 0, "RUNNING", [("CREATED", NOW), ("RUNNING", NOW)])
     leaf = Run(
