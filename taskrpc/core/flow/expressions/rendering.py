@@ -102,6 +102,8 @@ class Rendering:
         try:
             for piece in template.root_render_func(context):
                 self.budget.room(len(piece))
+                if "\0" in piece:
+                    raise ExpressionError("makes a NUL")
                 pieces.append(piece)
         except ExpressionError as error:
             raise error.of(source) from None
