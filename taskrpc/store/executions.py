@@ -232,8 +232,10 @@ async def _refuse_outdated(connection: Connection, tasks: Sequence[NewTask], row
 
 
 async def _show(connection: Connection, step: StepRecord) -> list[Record]:
-    """Shows on the workflow what has become of the execution."""
-    if step.ends is not None and step.status != "done":
+    """Shows on the workflow what has become of the execution; one that is done, as by a kill, has its last state."""
+    if step.status == "done":
+        return []
+    if step.ends is not None:
         ends = step.ends
         rows: list[Record] = await connection.fetch(
             SQL["end_execution"], step.id, step.state, ends.outcome, ends.result, ends.error, ends.reason

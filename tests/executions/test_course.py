@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 
 from taskrpc.errors import TaskRpcError
+from taskrpc.store.statements import SQL
 from tests.databases import Clock
 from tests.engine.headless import Headless, headless
 from tests.executions.flows import Flows, log, work
@@ -147,9 +148,12 @@ async def test_a_killed_flow_cancels_what_it_has_started(flows: Flows) -> None:
     id = await flows.begin()
     one, two = await flows.task(), await flows.task()
     killed = await flows.call("awf.workflow/kill", id=id)
-    assert killed["resource"]["outcome"] == "canceled"
-    await flows.reaches(id, "KILLED")
-    assert await flows.states(id) == ["both KILLED", "one KILLED", "sub KILLED"]
+    assert (killed["resource"]["outcome"], killed["resource"]["state"]) == ("canceled", "KILLED")
+
+    async def all_killed() -> bool:
+        return await flows.states(id) == ["both KILLED", "one KILLED", "sub KILLED"]
+
+    await until(all_killed)
 
     async def all_canceled() -> bool:
         found = [await flows.server.status(task) for task in (one, two)]
@@ -159,6 +163,18 @@ async def test_a_killed_flow_cancels_what_it_has_started(flows: Flows) -> None:
     with pytest.raises(TaskRpcError) as refused:
         await flows.call("awf.workflow/kill", id=id)
     assert refused.value.type == "workflow-has-been-done"
+
+
+async def test_a_killed_flow_is_not_restarted_before_it_knows(flows: Flows, observer: asyncpg.Connection) -> None:
+    await flows.put({"id": "wait", "type": "core.flow.Pause"})
+    id = await flows.begin()
+    await flows.reaches(id, "PAUSED")
+    version = await observer.fetchval("select version from taskrpc.execution where id = $1", id)
+    assert await observer.fetch(SQL["cancel_workflows"], [id], ["kill"])
+    assert not await observer.fetch(SQL["restart_execution"], id, version, "restart")
+    with pytest.raises(TaskRpcError) as refused:
+        await flows.call("awf.workflow/restart", id=id)
+    assert refused.value.type == "cannot-restart"
 
 
 async def test_a_canceled_leaf_kills_its_flow(flows: Flows) -> None:
@@ -276,16 +292,30 @@ async def test_a_task_that_cannot_be_started_fails_its_run(flows: Flows) -> None
     assert "url" in work_run["error"]["message"]
 
 
-async def test_a_flow_is_one_of_the_activities_of_a_workflow(flows: Flows) -> None:
-    await flows.put(log())
-    await flows.begin("test/plain")
+async def _begun_by_a_workflow(flows: Flows) -> str:
+    """The id of a workflow that has started the flow."""
+    id = await flows.begin("test/plain")
     (decision,) = (await flows.call("awf.task/long-poll", workflowDefinitions=["test/plain"], start=True))["resources"]
     request = {"definition": "company.team.flow"}
     action = {"action": "awf.workflow.action/schedule-workflow", "workflow-request": request}
     await flows.server.of("success", decision, result=action)
+    return id
+
+
+async def test_a_flow_is_one_of_the_activities_of_a_workflow(flows: Flows) -> None:
+    await flows.put(log())
+    await _begun_by_a_workflow(flows)
     (then,) = (await flows.call("awf.task/long-poll", workflowDefinitions=["test/plain"], start=True))["resources"]
     assert then["params"]["event"] == "awf.workflow.event/workflow-completed"
     assert (await flows.workflow(then["params"]["workflow-id"]))["state"] == "SUCCESS"
+
+
+async def test_a_flow_is_killed_with_the_workflow_that_has_started_it(flows: Flows) -> None:
+    await flows.put(work())
+    id = await _begun_by_a_workflow(flows)
+    await flows.call("awf.workflow/cancel", id=id)
+    (flow,) = (await flows.call("awf.workflow/list", filter={"includeDefinitions": ["company.team.flow"]}))["resources"]
+    assert (flow["status"], flow["outcome"], flow["state"]) == ("done", "canceled", "KILLED")
 
 
 async def test_what_is_deleted_takes_its_runs_away(
