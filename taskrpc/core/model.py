@@ -51,8 +51,7 @@ def task_resource(row: Row) -> Resource:
     kind: str = row["kind"]
     resource: Resource = {"id": row["id"], "resourceType": resource_type(kind), "status": status}
     if kind == "decision":
-        resource["definition"] = DECISION_TASK
-        resource["workflow-definition"] = row["name"]
+        resource |= {"definition": DECISION_TASK, "workflow-definition": row["name"]}
     else:
         resource["definition"] = row["name"]
     for key in ("label", "outcome", "state"):
@@ -72,8 +71,7 @@ def task_resource(row: Row) -> Resource:
     if row["submission"] is not None:
         resource |= _correlation(row["submission"])
     for key, column in _DOCUMENTS:
-        document = row[column]
-        if document is not None:
+        if (document := row[column]) is not None:
             resource[key] = JsonText(document)
     resource["meta"] = _meta(row)
     return resource

@@ -55,11 +55,7 @@ def _subflow(work: Work, run: Run, task: Task, renders: Rendering, iteration: in
     flow: Flow | None = work.facts.ask("flow", namespace, id, revision)
     if flow is None or flow.disabled:
         raise SubflowError(f"the flow {namespace}.{id} {'is disabled' if flow else 'does not exist'}")
-    given = renders.document(properties.get("inputs", {}))
-    unknown = set(given) - {each.id for each in flow.inputs}
-    for name in sorted(unknown):
-        work.log(run, "WARN", f"the flow {namespace}.{id} has no input {name}")
-    inputs = _inputs(work, flow, given)
+    inputs = _inputs(work, run, flow, renders.document(properties.get("inputs", {})))
     return StartFlow(
         run=run.n,
         attempt=run.asked_in,
@@ -80,7 +76,10 @@ def _subflow(work: Work, run: Run, task: Task, renders: Rendering, iteration: in
     )
 
 
-def _inputs(work: Work, flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
+def _inputs(work: Work, run: Run, flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
+    for name in sorted(set(given) - {each.id for each in flow.inputs}):
+        work.log(run, "WARN", f"the flow {flow.namespace}.{flow.id} has no input {name}")
+
     def renders(values: Mapping[str, Any]) -> Rendering:
         return Rendering({"inputs": values}, moment(work.now), work.head.id)
 
