@@ -31,7 +31,8 @@ def resource_type(kind: str) -> str:
     return "AidboxWorkflow" if kind == "workflow" else "AidboxTask"
 
 
-def _meta(row: Row) -> Resource:
+def meta_of(row: Row) -> Resource:
+    """`meta`: when what a row keeps was created and changed last, and its version."""
     return {
         "createdAt": format_time(row["created_at"]),
         "lastUpdated": format_time(row["updated_at"]),
@@ -73,7 +74,7 @@ def task_resource(row: Row) -> Resource:
     for key, column in _DOCUMENTS:
         if (document := row[column]) is not None:
             resource[key] = JsonText(document)
-    resource["meta"] = _meta(row)
+    resource["meta"] = meta_of(row)
     return resource
 
 

@@ -16,6 +16,7 @@ from taskrpc.engine.execution_cache import Cached
 from taskrpc.engine.execution_chores import CHORES
 from taskrpc.engine.files import Files
 
+DIRECTORY: Final = "core.flow.WorkingDirectory"
 # From the start of a task on, its time in the queue included.
 TOKEN_LIFETIME: Final = timedelta(days=7)
 _URI: Final = re.compile(re.escape(PREFIX) + r"[^\s\"'\\\\<>|`]+")
@@ -71,7 +72,7 @@ def _named(params: Mapping[str, Any]) -> Sequence[str]:
 
 def _cache(cached: Cached, step: Step, action: StartTask) -> str | None:
     """Where a working directory keeps its cache from one execution to the next; None for tasks without one."""
-    if action.type != "core.flow.WorkingDirectory" or not action.params.get("cache"):
+    if action.type != DIRECTORY or not action.params.get("cache"):
         return None
     flow = cached.loaded.flow
     run = step.changes.runs[action.run]

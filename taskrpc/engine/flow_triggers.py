@@ -47,9 +47,7 @@ class Listener(NamedTuple):
 class FlowTriggers:
     """Prepares executions that nobody asks for. `fired` is told of every step of every execution."""
 
-    def __init__(
-        self, store: FlowTriggerStore, sources: Sources, definitions: Definitions, starts: Starts
-    ) -> None:  # fmt: skip
+    def __init__(self, store: FlowTriggerStore, sources: Sources, definitions: Definitions, starts: Starts) -> None:
         self._store = store
         self._sources = sources
         self._flows = sources.flows

@@ -9,17 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from taskrpc.core.flow.advance.events import (
-    Began,
-    Continued,
-    Ended,
-    Event,
-    Fired,
-    Killed,
-    Restarted,
-    Resumed,
-    Started,
-)
+from taskrpc.core.flow.advance.events import Began, Continued, Ended, Event, Fired, Killed, Restarted, Resumed, Started
 from taskrpc.core.model import Row
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -40,8 +40,8 @@ def parse_flow(document: object) -> Flow:
     return flow
 
 
-def parse_template(document: object) -> tuple[str, str, tuple[Task, ...], Mapping[str, Task]]:
-    """Namespace, id, tasks and all tasks by id of a template; raises InvalidFlowError with all of its mistakes."""
+def parse_template(document: object) -> tuple[tuple[Task, ...], Mapping[str, Task]]:
+    """The tasks of a template, and all in them by their ids; raises InvalidFlowError with all of its mistakes."""
     reader = TaskReader("", "", [])
     kinds = {
         "id": "id!",
@@ -55,7 +55,7 @@ def parse_template(document: object) -> tuple[str, str, tuple[Task, ...], Mappin
     tasks = reader.tasks_of(known.get("tasks"), ("tasks",))
     if reader.mistakes:
         raise InvalidFlowError(reader.mistakes)
-    return known["namespace"], str(known["id"]), tasks, reader.tasks
+    return tasks, reader.tasks
 
 
 class _FlowReader(TaskReader):

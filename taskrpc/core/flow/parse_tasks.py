@@ -14,7 +14,6 @@ from taskrpc.core.flow.types import COMMON, KNOWN, NOT_IN_A_DIRECTORY, UNSUPPORT
 MOST_DEPTH: Final = 30
 MOST_TASKS: Final = 10_000
 _LIST_KINDS: Final = ("tasks", "dag", "cases", "oneOrMore")
-_OWN_FIELDS: Final = (*COMMON,)
 _RETRY: Final = {
     "type": "text!", "interval": "duration", "maxInterval": "duration", "minInterval": "duration",
     "delayFactor": "factor",

@@ -25,8 +25,9 @@ class Heard(NamedTuple):
     labels: Mapping[str, str]
 
 
-def met(rules: Mapping[str, Any], before: Mapping[str, int], names: Sequence[str], at: int
-) -> tuple[dict[str, int], bool]:  # fmt: skip
+def met(
+    rules: Mapping[str, Any], before: Mapping[str, int], names: Sequence[str], at: int
+) -> tuple[dict[str, int], bool]:
     """What is met, as name and time, after an execution has met the conditions `names` at `at`, and whether that was
     the last that was wanted. `before` is what was met so far; what was met before the window that `at` is in, is over.
     Times are microseconds since 1970."""

@@ -95,6 +95,15 @@ def child_id(run: Run, iteration: int | None) -> str:
     return str(uuid.UUID(bytes=hashlib.sha256(name.encode()).digest()[:16], version=4))
 
 
+def child_ids(run: Run) -> list[str]:
+    """The ids of the subflows that a run may have started; none for one that starts something else."""
+    if "asked by" not in run.fixed:
+        return []
+    if run.role != "items" or run.block is None:
+        return [child_id(run, None)]
+    return [child_id(run, turn) for turn in range(sum(run.block.counts.values()))]
+
+
 def _labels(work: Work, flow: Flow, own: Mapping[str, Any], inherit: bool) -> dict[str, str]:
     passed = {
         key: value

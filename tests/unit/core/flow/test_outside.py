@@ -25,6 +25,7 @@ from taskrpc.core.flow.advance.facts import Facts, MissingFactError
 from taskrpc.core.flow.advance.restart import can_restart, replay
 from taskrpc.core.flow.advance.state import ROOT, begin
 from taskrpc.core.flow.advance.step import advance, is_over
+from taskrpc.core.flow.advance.subflows import child_ids
 from taskrpc.core.flow.graph import mermaid
 from taskrpc.core.flow.triggers import Firing, fires
 from tests.flows.simulation import NOON, SECOND, Execution, World
@@ -227,6 +228,18 @@ def test_an_empty_file_and_a_subflow_that_is_missing() -> None:
 def test_batches_need_not_be_waited_for() -> None:
     _, execution = items_of("bad\n", wait=False)
     assert execution.state.head.state == "SUCCESS"
+
+
+def test_the_ids_of_subflows_are_those_of_their_runs() -> None:
+    def started(execution: Execution) -> list[str]:
+        return [action.id for action in execution.actions if isinstance(action, StartFlow)]
+
+    _, execution = items_of("1\n2\n3\n")
+    _, split, items, _ = execution.runs
+    assert child_ids(split) == []
+    assert child_ids(items) == started(execution) != []
+    _, execution = with_child("tasks: [{id: say, type: core.log.Log, message: said}]")
+    assert child_ids(execution.runs[0]) == started(execution) != []
 
 
 # -- kill, restart, replay --------------------
