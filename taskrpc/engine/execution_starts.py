@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from taskrpc.core.definition import Definition, DefinitionSpec
+from taskrpc.core.definition import FLOW_SPEC, Definition
 from taskrpc.core.flow.advance.state import State, begin
 from taskrpc.core.flow.documents import problem_of
 from taskrpc.core.flow.durations import moment
@@ -23,7 +23,6 @@ from taskrpc.store.recovery import through_outages
 from taskrpc.store.workflows import NewWorkflow, RunRecord
 
 FAILED_CHECK: Final = "system.failedCheck"
-_SPEC: Final = DefinitionSpec(kind="flow")
 
 
 class Starts:
@@ -60,7 +59,7 @@ class Starts:
         """
         if loaded.flow.disabled:
             raise TaskRpcError("cannot-start", f"The flow {request.definition} is disabled")
-        if (problem := problem_of(trigger)) is not None or (problem := problem_of(labels)) is not None:
+        if problem := problem_of(trigger) or problem_of(labels):
             raise invalid_params("trigger", f"what starts the flow {problem}")
         at = await self.now()
         inputs = _inputs(loaded.flow, request.params, at, path)
@@ -77,7 +76,7 @@ class Starts:
 
 def workflow_of(request: TaskRequest, loaded: LoadedFlow, call_id: str, state: State) -> NewWorkflow:
     """The workflow that an execution begins with; its params are shown as they were given."""
-    plain = Definition(request.definition, loaded.rev, _SPEC)
+    plain = Definition(request.definition, loaded.rev, FLOW_SPEC)
     runs = tuple(record_of(state, n) for n in sorted(state.runs)) if len(state.runs) > 1 else ()
     return replace(new_workflow(request, plain, call_id), head=head_text(state.head), runs=runs)
 

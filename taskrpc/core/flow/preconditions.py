@@ -6,10 +6,9 @@ They are read as {window, conditions: {name: condition}, reset}, see parse_preco
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import re2
-
 from taskrpc.core.flow.durations import SECOND
 from taskrpc.core.flow.expressions.values import is_truthy_text
+from taskrpc.core.flow.patterns import compiled
 
 Render = Callable[[str], str | None]
 
@@ -84,7 +83,7 @@ OF_TEXTS: Final[Mapping[str, Callable[[str, Any], bool]]] = {
     "STARTS_WITH": lambda actual, wanted: actual.startswith(wanted),
     "ENDS_WITH": lambda actual, wanted: actual.endswith(wanted),
     "CONTAINS": lambda actual, wanted: wanted in actual,
-    "REGEX": lambda actual, wanted: re2.fullmatch(wanted, actual) is not None,
+    "REGEX": lambda actual, wanted: compiled(wanted).fullmatch(actual) is not None,
 }
 _OF_EXPRESSIONS: Final[Mapping[str, Callable[[str | None], bool]]] = {
     "IS_TRUE": lambda value: value is not None and is_truthy_text(value),

@@ -3,7 +3,7 @@
 import hashlib
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from taskrpc.core.flow.advance.context import rendering, run_id
 from taskrpc.core.flow.advance.ends import end, fail_leaf, leaf_ended, worse
@@ -15,6 +15,9 @@ from taskrpc.core.flow.expressions.rendering import Rendering
 from taskrpc.core.flow.expressions.values import text_of
 from taskrpc.core.flow.inputs import InvalidInputError, resolve_inputs
 from taskrpc.core.flow.model import Flow, Task
+
+SPLIT: Final = "core.flow.ForEachItem.split"
+MERGE: Final = "core.flow.ForEachItem.merge"
 
 
 class SubflowError(Exception):
@@ -155,7 +158,7 @@ def start_split(work: Work, run: Run, task: Task) -> None:
         raise SubflowError(f"items is the URI of a stored file, not {items[:80]!r}")
     params = {"items": items, "batch": renders.document(task.properties.get("batch", {}))}
     work.enter(run, "SUBMITTED")
-    work.act(run, StartTask(run.n, len(run.attempts), "core.flow.ForEachItem.split", params))
+    work.act(run, StartTask(run.n, len(run.attempts), SPLIT, params))
 
 
 def start_items(work: Work, run: Run, task: Task) -> None:
@@ -214,10 +217,10 @@ def start_merge(work: Work, run: Run, task: Task) -> None:
         return
     params = {"executions": [child_id(items, turn) for turn in range(number)]}
     work.enter(run, "SUBMITTED")
-    work.act(run, StartTask(run.n, len(run.attempts), "core.flow.ForEachItem.merge", params))
+    work.act(run, StartTask(run.n, len(run.attempts), MERGE, params))
 
 
-_STAGES = ("split", "items", "merge")
+_STAGES: Final = ("split", "items", "merge")
 
 
 def next_stage(work: Work, run: Run) -> str | None:
