@@ -21,7 +21,8 @@ from taskrpc.core.flow.advance.restart import replay
 from taskrpc.core.flow.advance.state import Changes, Run, State, begin
 from taskrpc.core.flow.advance.step import Step
 from taskrpc.core.flow.advance.subflows import child_ids
-from taskrpc.core.flow.inbox import label_of, time_of
+from taskrpc.core.flow.durations import moment
+from taskrpc.core.flow.inbox import label_of
 from taskrpc.core.flow.records import document_text
 from taskrpc.core.ids import derived_id
 from taskrpc.engine.definitions import Definitions
@@ -183,7 +184,7 @@ class Actions:
             definition=flow_name(self._flow.namespace, self._flow.id),
             params=head.inputs,
             id=new_id,
-            execute_at=time_of(head.now + action.after),
+            execute_at=moment(head.now + action.after),
             requester={"id": self._id, "resourceType": "AidboxWorkflow"},
         )
         self.deeds.workflows.append(workflow_of(request, self._cached.loaded, self._call_id, state))

@@ -7,10 +7,9 @@ from typing import Any, Final
 from taskrpc.core.definition import FLOW_SPEC, Definition
 from taskrpc.core.flow.advance.state import State, begin
 from taskrpc.core.flow.documents import problem_of
-from taskrpc.core.flow.durations import moment
+from taskrpc.core.flow.durations import microseconds_of, moment
 from taskrpc.core.flow.expressions.errors import ExpressionError
 from taskrpc.core.flow.expressions.rendering import Rendering
-from taskrpc.core.flow.inbox import microseconds
 from taskrpc.core.flow.inputs import InvalidInputError, resolve_inputs
 from taskrpc.core.flow.model import Flow
 from taskrpc.core.flow.records import document_text, head_text, run_text
@@ -71,7 +70,7 @@ class Starts:
     async def now(self) -> int:
         """The database's time, in microseconds since 1970."""
         rows = await through_outages(self._database, lambda: self._database.fetch("clock"))
-        return microseconds(rows[0]["now"])
+        return microseconds_of(rows[0]["now"])
 
 
 def workflow_of(request: TaskRequest, loaded: LoadedFlow, call_id: str, state: State) -> NewWorkflow:
