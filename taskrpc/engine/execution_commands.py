@@ -9,6 +9,7 @@ import orjson
 from taskrpc.core.flow.advance.commands import check_resume, paused_runs
 from taskrpc.core.flow.advance.context import id_of_run
 from taskrpc.core.flow.advance.restart import can_restart, replay
+from taskrpc.core.flow.advance.state import State
 from taskrpc.core.flow.inputs import InvalidInputError
 from taskrpc.core.flow.records import document_text, read_run
 from taskrpc.core.flow.view import run_number, shown_runs
@@ -16,10 +17,10 @@ from taskrpc.core.ids import derived_id, is_id, serial_id, uuid7
 from taskrpc.core.lifecycle import not_found
 from taskrpc.core.model import Resource, Row
 from taskrpc.engine.execution_cache import Cached
-from taskrpc.engine.execution_starts import Starts, workflow_of
+from taskrpc.engine.execution_starts import Starts, refused_inputs, workflow_of
 from taskrpc.engine.execution_steps import Steps
 from taskrpc.engine.requests import TaskRequest, already_exists
-from taskrpc.errors import Mistake, TaskRpcError, invalid_params, invalid_params_of
+from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.store.claims import MOST_ANSWER_BYTES
 from taskrpc.store.creations import Created, Exists
 from taskrpc.store.database import Database, unavailable
@@ -93,7 +94,7 @@ class ExecutionCommands:
         )
         return await self._create(workflow_of(request, cached.loaded, call, state))
 
-    async def _replayed(self, cached: Cached, new_id: str, target: int | None) -> Any:
+    async def _replayed(self, cached: Cached, new_id: str, target: int | None) -> State:
         try:
             return replay(cached.loaded.flow, cached.state, new_id, await self._starts.now(), target)
         except ValueError as error:
@@ -181,8 +182,7 @@ def _checked(cached: Cached, n: int, inputs: Mapping[str, Any], at: int) -> dict
     try:
         return check_resume(cached.loaded.flow, cached.state, n, inputs, at)
     except InvalidInputError as error:
-        mistakes = [Mistake(f"inputs.{id}" if id else "inputs", problem) for id, problem in error.mistakes]
-        raise invalid_params_of(mistakes) from None
+        raise refused_inputs(error, "inputs") from None
 
 
 def _known_run(cached: Cached, run_id: str) -> int:

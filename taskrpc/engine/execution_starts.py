@@ -94,8 +94,12 @@ def _inputs(flow: Flow, given: object, at: int, path: str) -> dict[str, Any]:
     try:
         return resolve_inputs(flow.inputs, given if isinstance(given, Mapping) else {}, rendering)
     except InvalidInputError as error:
-        mistakes = [Mistake(f"{path}.{id}" if id else path, problem) for id, problem in error.mistakes]
-        raise invalid_params_of(mistakes) from None
+        raise refused_inputs(error, path) from None
+
+
+def refused_inputs(error: InvalidInputError, path: str) -> TaskRpcError:
+    """`invalid-params` with every mistake in inputs, which stand at `path`."""
+    return invalid_params_of([Mistake(f"{path}.{id}" if id else path, problem) for id, problem in error.mistakes])
 
 
 def _failed_check(flow: Flow, inputs: Mapping[str, Any], at: int) -> dict[str, str]:
