@@ -35,7 +35,7 @@ _PAUSE_SECONDS: Final = 0.005
 _BYTES_OF_RUN: Final = 256
 _MOST_ERRORS: Final = 10_000
 
-Attempt = Callable[[Cached, Row], Awaitable[Row | None]]
+Attempt = Callable[[Cached], Awaitable[Row | None]]
 
 
 class ExecutionCommands:
@@ -54,7 +54,7 @@ class ExecutionCommands:
         """Lets a paused run go on; answers the workflow. Raises `cannot-resume`, `invalid-params` for its inputs."""
         call = call_id or serial_id()
 
-        async def attempt(cached: Cached, row: Row) -> Row | None:
+        async def attempt(cached: Cached) -> Row | None:
             n = _paused_run(cached, run_id)
             values = _checked(cached, n, inputs, await self._starts.now())
             body = document_text({"run": n, "inputs": values, "by": by})
@@ -66,7 +66,7 @@ class ExecutionCommands:
         """Has the failed and paused runs of an execution done again; answers the workflow. Raises `cannot-restart`."""
         call = call_id or serial_id()
 
-        async def attempt(cached: Cached, row: Row) -> Row | None:
+        async def attempt(cached: Cached) -> Row | None:
             head = cached.state.head
             if not (head.finished or head.state == "PAUSED") or not can_restart(cached.state):
                 why = "nothing of it has failed" if head.finished else "it has not come to its end"
@@ -150,7 +150,7 @@ class ExecutionCommands:
             cached, row = await through_outages(self._database, lambda: self._seen(workflow_id, call))
             if call_id is not None and (row["call"], row["call_id"]) == (call, call_id):
                 return row
-            changed = await attempt(cached, row)
+            changed = await attempt(cached)
             if changed is not None:
                 return changed
             await asyncio.sleep(_PAUSE_SECONDS)

@@ -27,11 +27,15 @@ class _Exact(BaseModel):
 
 
 class Timeout(_Exact):
+    """How long to wait for a connection, and for each next piece of the answer; ISO 8601."""
+
     connectTimeout: timedelta = _CONNECT
     readIdleTimeout: timedelta = _READ
 
 
 class Auth(_Exact):
+    """Credentials: `username` and `password`, or `token`, as `type` says."""
+
     type: Literal["BASIC", "BEARER"]
     username: Text = ""
     password: Text = ""
@@ -45,6 +49,11 @@ def _charset(name: str) -> str:
 
 
 class Options(_Exact):
+    """How the request is sent, and which answers do not fail.
+
+    `connectTimeout` and `readTimeout` count before those in `timeout`, an `auth` of type BASIC before `basicAuthUser`.
+    """
+
     allowFailed: bool = False
     allowedResponseCodes: list[int] = Field(default_factory=list)
     followRedirects: bool = True
