@@ -22,7 +22,7 @@ from pydantic import (
 from taskrpc.core.schema import Schema, compile_schema
 from taskrpc.errors import MOST_MISTAKES, Mistake, TaskRpcError, invalid_params, invalid_params_of
 
-# What tasks of a name are; a flow is a workflow whose decisions the server takes.
+# What is created with a definition; a flow is a workflow whose decisions the server takes.
 Kind = Literal["task", "workflow"]
 DefinitionKind = Literal["task", "workflow", "flow"]
 TEN_YEARS_MS: Final = 315_360_000_000

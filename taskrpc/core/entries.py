@@ -3,21 +3,13 @@
 import base64
 
 from taskrpc.core.json_text import JsonText
-from taskrpc.core.model import Resource, Row
+from taskrpc.core.model import Resource, Row, meta_of
 from taskrpc.core.timestamps import format_time
 
 
 def _entry(row: Row, type: str, name: str) -> Resource:
     resource: Resource = {"namespace": row["namespace"], name: row[name], "resourceType": type}
     return resource
-
-
-def _meta(row: Row) -> Resource:
-    return {
-        "createdAt": format_time(row["created_at"]),
-        "lastUpdated": format_time(row["updated_at"]),
-        "versionId": str(row["version"]),
-    }
 
 
 def key_resource(row: Row) -> Resource:
@@ -27,7 +19,7 @@ def key_resource(row: Row) -> Resource:
         resource["value"] = JsonText(row["value"])
     if row["expires_at"] is not None:
         resource["expiresAt"] = format_time(row["expires_at"])
-    return resource | {"meta": _meta(row)}
+    return resource | {"meta": meta_of(row)}
 
 
 def secret_resource(row: Row) -> Resource:
@@ -35,7 +27,7 @@ def secret_resource(row: Row) -> Resource:
     resource = _entry(row, "AidboxSecret", "key")
     if row["description"] is not None:
         resource["description"] = row["description"]
-    return resource | {"meta": _meta(row)}
+    return resource | {"meta": meta_of(row)}
 
 
 def file_resource(row: Row) -> Resource:
@@ -47,7 +39,7 @@ def file_resource(row: Row) -> Resource:
             resource["content"] = _text(content)
         except ValueError:
             resource["contentBase64"] = base64.b64encode(content).decode()
-    return resource | {"meta": _meta(row)}
+    return resource | {"meta": meta_of(row)}
 
 
 def _text(content: bytes) -> str:

@@ -31,7 +31,8 @@ def resource_type(kind: str) -> str:
     return "AidboxWorkflow" if kind == "workflow" else "AidboxTask"
 
 
-def _meta(row: Row) -> Resource:
+def meta_of(row: Row) -> Resource:
+    """`meta`: when what a row keeps was created and changed last, and its version."""
     return {
         "createdAt": format_time(row["created_at"]),
         "lastUpdated": format_time(row["updated_at"]),
@@ -51,8 +52,7 @@ def task_resource(row: Row) -> Resource:
     kind: str = row["kind"]
     resource: Resource = {"id": row["id"], "resourceType": resource_type(kind), "status": status}
     if kind == "decision":
-        resource["definition"] = DECISION_TASK
-        resource["workflow-definition"] = row["name"]
+        resource |= {"definition": DECISION_TASK, "workflow-definition": row["name"]}
     else:
         resource["definition"] = row["name"]
     for key in ("label", "outcome", "state"):
@@ -72,10 +72,9 @@ def task_resource(row: Row) -> Resource:
     if row["submission"] is not None:
         resource |= _correlation(row["submission"])
     for key, column in _DOCUMENTS:
-        document = row[column]
-        if document is not None:
+        if (document := row[column]) is not None:
             resource[key] = JsonText(document)
-    resource["meta"] = _meta(row)
+    resource["meta"] = meta_of(row)
     return resource
 
 

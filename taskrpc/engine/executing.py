@@ -32,7 +32,6 @@ def executing(
     tasks: Tasks, workflows: Workflows, signals: Signals,
 ) -> Executing:  # fmt: skip
     """The parts of one server that run flows."""
-
     store = sources.store
     steps = Steps(store, Slots(database), sources, definitions)
     commands = ExecutionCommands(database, signals, steps, starts)

@@ -20,15 +20,16 @@ from taskrpc.core.flow.advance.events import (
 from taskrpc.core.flow.advance.restart import replay
 from taskrpc.core.flow.advance.state import Changes, Run, State, begin
 from taskrpc.core.flow.advance.step import Step
-from taskrpc.core.flow.advance.subflows import child_id
-from taskrpc.core.flow.inbox import label_of, time_of
+from taskrpc.core.flow.advance.subflows import child_ids
+from taskrpc.core.flow.durations import moment
+from taskrpc.core.flow.inbox import label_of
 from taskrpc.core.flow.records import document_text
 from taskrpc.core.ids import derived_id
 from taskrpc.engine.definitions import Definitions
 from taskrpc.engine.execution_cache import Cached
 from taskrpc.engine.execution_chores import CHORES
 from taskrpc.engine.execution_facts import Outside
-from taskrpc.engine.execution_files import Places
+from taskrpc.engine.execution_files import DIRECTORY, Places
 from taskrpc.engine.execution_starts import workflow_of
 from taskrpc.engine.flows import flow_name
 from taskrpc.engine.requests import TaskRequest, json_text, new_task
@@ -38,11 +39,8 @@ from taskrpc.store.executions import FlowEnding, Timer, Told
 from taskrpc.store.flow_triggers import Advance
 from taskrpc.store.workflows import NewWorkflow
 
-DIRECTORY: Final = "core.flow.WorkingDirectory"
 PLACE: Final = "$execution"
 END_OF_DIRECTORY: Final = "$end"
-# What a run has in `fixed` that has started subflows.
-ASKED_BY: Final = "asked by"
 _OUTCOMES: Final = {"SUCCESS": "succeeded", "WARNING": "succeeded", "FAILED": "failed"}
 
 
@@ -163,16 +161,10 @@ class Actions:
 
     def _end_task(self, action: EndTask) -> None:
         """Cancels what was started for an attempt: that is done after the commit, by who finds these events."""
-        self.deeds.told += [Told("unwanted", each) for each in self._started(action.run, action.attempt)]
-
-    def _started(self, n: int, attempt: int) -> list[str]:
-        """The ids of what may have been started for an attempt."""
-        run = self._run(n)
-        if run is None or ASKED_BY not in run.fixed:
-            return [task_id_of(self._id, n, attempt)]
-        if run.role != "items" or run.block is None:
-            return [child_id(run, None)]
-        return [child_id(run, turn) for turn in range(sum(run.block.counts.values()))]
+        run = self._run(action.run)
+        subflows = [] if run is None else child_ids(run)
+        started = subflows or [task_id_of(self._id, action.run, action.attempt)]
+        self.deeds.told += [Told("unwanted", each) for each in started]
 
     def _set_timer(self, action: SetTimer) -> None:
         at = self._changes.head.now + action.after
@@ -192,7 +184,7 @@ class Actions:
             definition=flow_name(self._flow.namespace, self._flow.id),
             params=head.inputs,
             id=new_id,
-            execute_at=time_of(head.now + action.after),
+            execute_at=moment(head.now + action.after),
             requester={"id": self._id, "resourceType": "AidboxWorkflow"},
         )
         self.deeds.workflows.append(workflow_of(request, self._cached.loaded, self._call_id, state))

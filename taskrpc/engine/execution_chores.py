@@ -8,15 +8,14 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
-import re2
 
 from taskrpc.core.file_uri import PREFIX, path_of, uri_of
+from taskrpc.core.flow.advance.subflows import MERGE, SPLIT
+from taskrpc.core.flow.patterns import compiled
 from taskrpc.engine.files import Files
 from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.store.executions import ExecutionStore
 
-SPLIT: Final = "core.flow.ForEachItem.split"
-MERGE: Final = "core.flow.ForEachItem.merge"
 CHORES: Final = frozenset({SPLIT, MERGE})
 MOST_BATCHES: Final = 10_000
 LARGEST_LINE: Final = 4 * 2**20
@@ -134,8 +133,8 @@ def _key(batch: Mapping[str, Any]) -> Callable[[int, bytes], object]:
         partitions = _number(batch["partitions"], "partitions")
         return lambda number, row: number % partitions
     try:
-        pattern = re2.compile(str(batch["regexPattern"]))
-    except re2.error as error:
+        pattern = compiled(str(batch["regexPattern"]))
+    except ValueError as error:
         raise invalid_params("batch.regexPattern", f"is no regular expression: {error}") from None
 
     def group(number: int, row: bytes) -> object:

@@ -9,6 +9,7 @@ import orjson
 from taskrpc.core.flow.advance.commands import check_resume, paused_runs
 from taskrpc.core.flow.advance.context import id_of_run
 from taskrpc.core.flow.advance.restart import can_restart, replay
+from taskrpc.core.flow.advance.state import State
 from taskrpc.core.flow.inputs import InvalidInputError
 from taskrpc.core.flow.records import document_text, read_run
 from taskrpc.core.flow.view import run_number, shown_runs
@@ -16,10 +17,10 @@ from taskrpc.core.ids import derived_id, is_id, serial_id, uuid7
 from taskrpc.core.lifecycle import not_found
 from taskrpc.core.model import Resource, Row
 from taskrpc.engine.execution_cache import Cached
-from taskrpc.engine.execution_starts import Starts, workflow_of
+from taskrpc.engine.execution_starts import Starts, refused_inputs, workflow_of
 from taskrpc.engine.execution_steps import Steps
 from taskrpc.engine.requests import TaskRequest, already_exists
-from taskrpc.errors import Mistake, TaskRpcError, invalid_params, invalid_params_of
+from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.store.claims import MOST_ANSWER_BYTES
 from taskrpc.store.creations import Created, Exists
 from taskrpc.store.database import Database, unavailable
@@ -34,7 +35,7 @@ _PAUSE_SECONDS: Final = 0.005
 _BYTES_OF_RUN: Final = 256
 _MOST_ERRORS: Final = 10_000
 
-Attempt = Callable[[Cached, Row], Awaitable[Row | None]]
+Attempt = Callable[[Cached], Awaitable[Row | None]]
 
 
 class ExecutionCommands:
@@ -53,7 +54,7 @@ class ExecutionCommands:
         """Lets a paused run go on; answers the workflow. Raises `cannot-resume`, `invalid-params` for its inputs."""
         call = call_id or serial_id()
 
-        async def attempt(cached: Cached, row: Row) -> Row | None:
+        async def attempt(cached: Cached) -> Row | None:
             n = _paused_run(cached, run_id)
             values = _checked(cached, n, inputs, await self._starts.now())
             body = document_text({"run": n, "inputs": values, "by": by})
@@ -65,7 +66,7 @@ class ExecutionCommands:
         """Has the failed and paused runs of an execution done again; answers the workflow. Raises `cannot-restart`."""
         call = call_id or serial_id()
 
-        async def attempt(cached: Cached, row: Row) -> Row | None:
+        async def attempt(cached: Cached) -> Row | None:
             head = cached.state.head
             if not (head.finished or head.state == "PAUSED") or not can_restart(cached.state):
                 why = "nothing of it has failed" if head.finished else "it has not come to its end"
@@ -93,7 +94,7 @@ class ExecutionCommands:
         )
         return await self._create(workflow_of(request, cached.loaded, call, state))
 
-    async def _replayed(self, cached: Cached, new_id: str, target: int | None) -> Any:
+    async def _replayed(self, cached: Cached, new_id: str, target: int | None) -> State:
         try:
             return replay(cached.loaded.flow, cached.state, new_id, await self._starts.now(), target)
         except ValueError as error:
@@ -149,7 +150,7 @@ class ExecutionCommands:
             cached, row = await through_outages(self._database, lambda: self._seen(workflow_id, call))
             if call_id is not None and (row["call"], row["call_id"]) == (call, call_id):
                 return row
-            changed = await attempt(cached, row)
+            changed = await attempt(cached)
             if changed is not None:
                 return changed
             await asyncio.sleep(_PAUSE_SECONDS)
@@ -181,8 +182,7 @@ def _checked(cached: Cached, n: int, inputs: Mapping[str, Any], at: int) -> dict
     try:
         return check_resume(cached.loaded.flow, cached.state, n, inputs, at)
     except InvalidInputError as error:
-        mistakes = [Mistake(f"inputs.{id}" if id else "inputs", problem) for id, problem in error.mistakes]
-        raise invalid_params_of(mistakes) from None
+        raise refused_inputs(error, "inputs") from None
 
 
 def _known_run(cached: Cached, run_id: str) -> int:

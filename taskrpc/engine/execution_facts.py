@@ -96,11 +96,11 @@ class Outside:
         known: dict[str, Any] = {"namespace": namespace, "id": id}
         known.update({name: document[name] for name in ("tasks", "errors", "finally") if name in document})
         try:
-            _, _, tasks, every = parse_template(known)
+            template = parse_template(known)
         except InvalidFlowError:
             return None
-        self.templates["template", namespace, id] = (tasks, every)
-        return tasks, every
+        self.templates["template", namespace, id] = template
+        return template
 
     async def _content(self, uri: str) -> bytes:
         if uri.startswith(_NAMESPACE_FILE):

@@ -9,13 +9,14 @@ from taskrpc.core.file_uri import PREFIX, path_of, uri_of
 from taskrpc.core.flow.advance.context import id_of_run
 from taskrpc.core.flow.advance.events import StartTask
 from taskrpc.core.flow.advance.step import Step
-from taskrpc.core.flow.inbox import time_of
+from taskrpc.core.flow.durations import moment
 from taskrpc.core.flow.records import document_text
 from taskrpc.core.grant import Grant
 from taskrpc.engine.execution_cache import Cached
 from taskrpc.engine.execution_chores import CHORES
 from taskrpc.engine.files import Files
 
+DIRECTORY: Final = "core.flow.WorkingDirectory"
 # From the start of a task on, its time in the queue included.
 TOKEN_LIFETIME: Final = timedelta(days=7)
 _URI: Final = re.compile(re.escape(PREFIX) + r"[^\s\"'\\\\<>|`]+")
@@ -41,7 +42,7 @@ async def places_of(files: Files, cached: Cached, step: Step) -> Places:
         cache = _cache(cached, step, action)
         written = (files_of(cached.id), *([path_of(cache)] if cache is not None else []))
         if (*read, "", *written) not in tokens:
-            expires_at = time_of(step.changes.head.now) + TOKEN_LIFETIME
+            expires_at = moment(step.changes.head.now) + TOKEN_LIFETIME
             tokens[*read, "", *written] = await files.tokens.make(Grant(read, written, expires_at))
         token = tokens[*read, "", *written]
         places[action.run, action.attempt] = _place(cached, action, token, cache)
@@ -71,7 +72,7 @@ def _named(params: Mapping[str, Any]) -> Sequence[str]:
 
 def _cache(cached: Cached, step: Step, action: StartTask) -> str | None:
     """Where a working directory keeps its cache from one execution to the next; None for tasks without one."""
-    if action.type != "core.flow.WorkingDirectory" or not action.params.get("cache"):
+    if action.type != DIRECTORY or not action.params.get("cache"):
         return None
     flow = cached.loaded.flow
     run = step.changes.runs[action.run]

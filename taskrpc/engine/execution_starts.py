@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from taskrpc.core.definition import Definition, DefinitionSpec
+from taskrpc.core.definition import FLOW_SPEC, Definition
 from taskrpc.core.flow.advance.state import State, begin
 from taskrpc.core.flow.documents import problem_of
-from taskrpc.core.flow.durations import moment
+from taskrpc.core.flow.durations import microseconds_of, moment
 from taskrpc.core.flow.expressions.errors import ExpressionError
 from taskrpc.core.flow.expressions.rendering import Rendering
-from taskrpc.core.flow.inbox import microseconds
 from taskrpc.core.flow.inputs import InvalidInputError, resolve_inputs
 from taskrpc.core.flow.model import Flow
 from taskrpc.core.flow.records import document_text, head_text, run_text
@@ -23,7 +22,6 @@ from taskrpc.store.recovery import through_outages
 from taskrpc.store.workflows import NewWorkflow, RunRecord
 
 FAILED_CHECK: Final = "system.failedCheck"
-_SPEC: Final = DefinitionSpec(kind="flow")
 
 
 class Starts:
@@ -60,7 +58,7 @@ class Starts:
         """
         if loaded.flow.disabled:
             raise TaskRpcError("cannot-start", f"The flow {request.definition} is disabled")
-        if (problem := problem_of(trigger)) is not None or (problem := problem_of(labels)) is not None:
+        if problem := problem_of(trigger) or problem_of(labels):
             raise invalid_params("trigger", f"what starts the flow {problem}")
         at = await self.now()
         inputs = _inputs(loaded.flow, request.params, at, path)
@@ -72,12 +70,12 @@ class Starts:
     async def now(self) -> int:
         """The database's time, in microseconds since 1970."""
         rows = await through_outages(self._database, lambda: self._database.fetch("clock"))
-        return microseconds(rows[0]["now"])
+        return microseconds_of(rows[0]["now"])
 
 
 def workflow_of(request: TaskRequest, loaded: LoadedFlow, call_id: str, state: State) -> NewWorkflow:
     """The workflow that an execution begins with; its params are shown as they were given."""
-    plain = Definition(request.definition, loaded.rev, _SPEC)
+    plain = Definition(request.definition, loaded.rev, FLOW_SPEC)
     runs = tuple(record_of(state, n) for n in sorted(state.runs)) if len(state.runs) > 1 else ()
     return replace(new_workflow(request, plain, call_id), head=head_text(state.head), runs=runs)
 
@@ -96,8 +94,12 @@ def _inputs(flow: Flow, given: object, at: int, path: str) -> dict[str, Any]:
     try:
         return resolve_inputs(flow.inputs, given if isinstance(given, Mapping) else {}, rendering)
     except InvalidInputError as error:
-        mistakes = [Mistake(f"{path}.{id}" if id else path, problem) for id, problem in error.mistakes]
-        raise invalid_params_of(mistakes) from None
+        raise refused_inputs(error, path) from None
+
+
+def refused_inputs(error: InvalidInputError, path: str) -> TaskRpcError:
+    """`invalid-params` with every mistake in inputs, which stand at `path`."""
+    return invalid_params_of([Mistake(f"{path}.{id}" if id else path, problem) for id, problem in error.mistakes])
 
 
 def _failed_check(flow: Flow, inputs: Mapping[str, Any], at: int) -> dict[str, str]:

@@ -163,8 +163,6 @@ class Steps:
         self, cached: Cached, step: Step, deeds: Deeds, told: Sequence[tuple[Row, Event | None]], server: str
     ) -> StepRecord:
         changes, taken = step.changes, _taken(told, step.taken)
-        lost = [event for row, event in told if row["kind"] == "task-lost" and row["seq"] in taken]
-        directories = [queue_of_directory(cached.id, event.run) for event in lost if isinstance(event, Began)]
         more = [Told("continue", cached.id)] if step.more else []
         return StepRecord(
             key=cached.key,
@@ -176,7 +174,7 @@ class Steps:
             gone=changes.gone,
             runs=[_run_record(cached.state, run) for run in changes.runs.values()],
             taken=taken,
-            emptied=directories,
+            emptied=_emptied(cached, told, taken),
             told=[*deeds.told, *more],
             over=[*changes.gone, *(run.n for run in changes.runs.values() if run.state in TERMINATED)],
             timers=deeds.timers,
@@ -219,6 +217,12 @@ def _taken(told: Sequence[tuple[Row, Event | None]], number: int) -> list[int]:
             number -= 1
         taken.append(row["seq"])
     return taken
+
+
+def _emptied(cached: Cached, told: Sequence[tuple[Row, Event | None]], taken: Sequence[int]) -> list[str]:
+    """The queues of the directories whose executors were lost: what they hold is of the former times."""
+    lost = [event for row, event in told if row["kind"] == "task-lost" and row["seq"] in taken]
+    return [queue_of_directory(cached.id, event.run) for event in lost if isinstance(event, Began)]
 
 
 def _run_record(before: State, run: Run) -> RunRecord:

@@ -47,9 +47,7 @@ class Listener(NamedTuple):
 class FlowTriggers:
     """Prepares executions that nobody asks for. `fired` is told of every step of every execution."""
 
-    def __init__(
-        self, store: FlowTriggerStore, sources: Sources, definitions: Definitions, starts: Starts
-    ) -> None:  # fmt: skip
+    def __init__(self, store: FlowTriggerStore, sources: Sources, definitions: Definitions, starts: Starts) -> None:
         self._store = store
         self._sources = sources
         self._flows = sources.flows
@@ -90,9 +88,11 @@ class FlowTriggers:
         """The trigger that is called with a key; None where there is none. It takes as long for any wrong key."""
         ids = await self._store.webhooks(name)
         loaded = await self._flows.load(name) if ids else None
+        if loaded is None:
+            return None
         found, at = None, await self._starts.now()
-        for trigger in loaded.flow.triggers if loaded is not None else ():
-            if trigger.id in ids and loaded is not None and await self._is_key(key, trigger, loaded.flow, at):
+        for trigger in loaded.flow.triggers:
+            if trigger.id in ids and await self._is_key(key, trigger, loaded.flow, at):
                 found = trigger
         return found
 
@@ -115,20 +115,21 @@ class FlowTriggers:
     ) -> tuple[list[NewWorkflow], list[Advance]]:
         """The executions of other flows that a step of an execution starts, always with the same ids, and what it means
         for triggers with preconditions; all is to be stored together with the step."""
-        found: tuple[list[NewWorkflow], list[Advance]] = [], []
+        workflows: list[NewWorkflow] = []
+        advances: list[Advance] = []
         steps = entered(state.head, changes.head)
         if not steps:
-            return found
+            return workflows, advances
         await self._stop(source, [head for _, head in steps])
         for listener in await self._listening():
             for place, head in steps:
                 if listens(listener.trigger, listener.loaded.flow, source.flow, head):
                     after = after_step(state, changes, head)
                     if "preconditions" in listener.trigger.properties:
-                        found[1].extend(await self._advanced(listener, source, after, place))
+                        advances += await self._advanced(listener, source, after, place)
                     else:
-                        found[0].extend(await self._started(listener, source, after, place))
-        return found
+                        workflows += await self._started(listener, source, after, place)
+        return workflows, advances
 
     # -- what has happened to others --------------------
 
@@ -192,10 +193,10 @@ class FlowTriggers:
 
     async def _trigger(self, name: str, trigger_id: str) -> tuple[LoadedFlow, Trigger]:
         loaded = await self._flows.load(name)
-        for trigger in loaded.flow.triggers if loaded is not None else ():
-            if trigger.id == trigger_id:
-                assert loaded is not None
-                return loaded, trigger
+        if loaded is not None:
+            for trigger in loaded.flow.triggers:
+                if trigger.id == trigger_id:
+                    return loaded, trigger
         raise definition_not_found(rule_id(name, trigger_id))
 
     async def _begins(self, loaded: LoadedFlow, trigger: Trigger, said: Mapping[str, Any], at: int) -> Firing | None:

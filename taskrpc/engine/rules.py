@@ -9,8 +9,11 @@ from taskrpc.store.database import Record
 class KeptRules(Protocol):
     """The rules of one kind in the database."""
 
-    async def read(self, rule_id: str | None = None) -> list[Record]: ...
-    async def delete(self, rule_id: str) -> None: ...
+    async def read(self, rule_id: str | None = None) -> list[Record]:
+        """The rule of an id, if there is one; without an id all, by their ids."""
+
+    async def delete(self, rule_id: str) -> None:
+        """Removes a rule; nothing where there is none."""
 
 
 class Rules:

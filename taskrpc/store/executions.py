@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from taskrpc.core.flow.inbox import microseconds
+from taskrpc.core.flow.durations import microseconds_of
 from taskrpc.core.model import Queue, Row
 from taskrpc.store import gates, slots
 from taskrpc.store.creations import NewTask
@@ -191,10 +191,10 @@ async def _take(connection: Connection, step: StepRecord) -> _Effect:
     now = await connection.fetchval(SQL["advance_execution"], *_arguments(step))
     if now is None:
         raise StaleExecutionError
-    effect = _Effect(due_in=_due_in(step, microseconds(now)))
+    effect = _Effect(due_in=_due_in(step, microseconds_of(now)))
     if step.ending is not None or step.emptied:
         await connection.execute(SQL["leave_unwanted"], step.id, None if step.ending is not None else step.emptied)
-    workflows = [*step.workflows, *await advance_triggers(connection, step.advances, microseconds(now))]
+    workflows = [*step.workflows, *await advance_triggers(connection, step.advances, microseconds_of(now))]
     effect.started = [workflow.id for workflow in workflows]
     effect.rows, booked = await start_activities(connection, step.tasks, workflows)
     await _refuse_outdated(connection, step.tasks, effect.rows)
@@ -232,8 +232,10 @@ async def _refuse_outdated(connection: Connection, tasks: Sequence[NewTask], row
 
 
 async def _show(connection: Connection, step: StepRecord) -> list[Record]:
-    """Shows on the workflow what has become of the execution."""
-    if step.ends is not None and step.status != "done":
+    """Shows on the workflow what has become of the execution; one that is done, as by a kill, has its last state."""
+    if step.status == "done":
+        return []
+    if step.ends is not None:
         ends = step.ends
         rows: list[Record] = await connection.fetch(
             SQL["end_execution"], step.id, step.state, ends.outcome, ends.result, ends.error, ends.reason

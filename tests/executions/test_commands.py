@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import asyncpg
 import pytest
 
 from taskrpc.errors import TaskRpcError
+from taskrpc.store.statements import SQL
 from tests.executions.flows import Flows, log, work
 from tests.system.waiting import until
 
@@ -16,9 +18,12 @@ async def test_a_killed_flow_cancels_what_it_has_started(flows: Flows) -> None:
     id = await flows.begin()
     one, two = await flows.task(), await flows.task()
     killed = await flows.call("awf.workflow/kill", id=id)
-    assert killed["resource"]["outcome"] == "canceled"
-    await flows.reaches(id, "KILLED")
-    assert await flows.states(id) == ["both KILLED", "one KILLED", "sub KILLED"]
+    assert (killed["resource"]["outcome"], killed["resource"]["state"]) == ("canceled", "KILLED")
+
+    async def all_killed() -> bool:
+        return await flows.states(id) == ["both KILLED", "one KILLED", "sub KILLED"]
+
+    await until(all_killed)
 
     async def all_canceled() -> bool:
         found = [await flows.server.status(task) for task in (one, two)]
@@ -28,6 +33,18 @@ async def test_a_killed_flow_cancels_what_it_has_started(flows: Flows) -> None:
     with pytest.raises(TaskRpcError) as refused:
         await flows.call("awf.workflow/kill", id=id)
     assert refused.value.type == "workflow-has-been-done"
+
+
+async def test_a_killed_flow_is_not_restarted_before_it_knows(flows: Flows, observer: asyncpg.Connection) -> None:
+    await flows.put({"id": "wait", "type": "core.flow.Pause"})
+    id = await flows.begin()
+    await flows.reaches(id, "PAUSED")
+    version = await observer.fetchval("select version from taskrpc.execution where id = $1", id)
+    assert await observer.fetch(SQL["cancel_workflows"], [id], ["kill"])
+    assert not await observer.fetch(SQL["restart_execution"], id, version, "restart")
+    with pytest.raises(TaskRpcError) as refused:
+        await flows.call("awf.workflow/restart", id=id)
+    assert refused.value.type == "cannot-restart"
 
 
 async def test_a_paused_flow_is_resumed_with_inputs(flows: Flows) -> None:

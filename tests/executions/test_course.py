@@ -175,16 +175,30 @@ async def test_a_task_that_cannot_be_started_fails_its_run(flows: Flows) -> None
     assert "url" in work_run["error"]["message"]
 
 
-async def test_a_flow_is_one_of_the_activities_of_a_workflow(flows: Flows) -> None:
-    await flows.put(log())
-    await flows.begin("test/plain")
+async def _begun_by_a_workflow(flows: Flows) -> str:
+    """The id of a workflow that has started the flow."""
+    id = await flows.begin("test/plain")
     (decision,) = (await flows.call("awf.task/long-poll", workflowDefinitions=["test/plain"], start=True))["resources"]
     request = {"definition": "company.team.flow"}
     action = {"action": "awf.workflow.action/schedule-workflow", "workflow-request": request}
     await flows.server.of("success", decision, result=action)
+    return id
+
+
+async def test_a_flow_is_one_of_the_activities_of_a_workflow(flows: Flows) -> None:
+    await flows.put(log())
+    await _begun_by_a_workflow(flows)
     (then,) = (await flows.call("awf.task/long-poll", workflowDefinitions=["test/plain"], start=True))["resources"]
     assert then["params"]["event"] == "awf.workflow.event/workflow-completed"
     assert (await flows.workflow(then["params"]["workflow-id"]))["state"] == "SUCCESS"
+
+
+async def test_a_flow_is_killed_with_the_workflow_that_has_started_it(flows: Flows) -> None:
+    await flows.put(work())
+    id = await _begun_by_a_workflow(flows)
+    await flows.call("awf.workflow/cancel", id=id)
+    (flow,) = (await flows.call("awf.workflow/list", filter={"includeDefinitions": ["company.team.flow"]}))["resources"]
+    assert (flow["status"], flow["outcome"], flow["state"]) == ("done", "canceled", "KILLED")
 
 
 async def test_what_is_deleted_takes_its_runs_away(

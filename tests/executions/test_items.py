@@ -67,7 +67,7 @@ async def test_a_file_is_cut_and_outputs_are_put_together(
     [
         ({"rows": "{{ 'x' }}"}, "a whole number"),
         ({"bytes": "much"}, "a size like 512KB"),
-        ({"regexPattern": "("}, "no regular expression"),
+        ({"regexPattern": "("}, "is no regular expression: missing )"),
     ],
 )
 async def test_a_batch_that_cannot_be_made_fails_its_task(

@@ -73,8 +73,8 @@ class Case:
         flows = [parse_flow(decode(file.read_bytes())) for file in self.folder.glob("subflow.*.yaml")]
         templates = {}
         for file in self.folder.glob("*.template.yaml"):
-            namespace, id, tasks, all_tasks = parse_template(decode(file.read_bytes()))
-            templates[namespace, id] = (tasks, all_tasks)
+            document: Any = decode(file.read_bytes())
+            templates[document["namespace"], document["id"]] = parse_template(document)
         self.world = World([self._flow(), *flows], templates)
 
     def _start(self, run: dict[str, Any]) -> Execution:

@@ -30,6 +30,11 @@ def moment(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
+def microseconds_of(at: datetime) -> int:
+    """The same the other way round."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
 def instant(microseconds: int) -> str:
     """The time as text, as expressions show it: 2026-01-31T10:00:00.250Z; no fraction if it is zero."""
     at = moment(microseconds).replace(tzinfo=None)

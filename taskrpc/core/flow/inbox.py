@@ -4,37 +4,16 @@ A task or subflow says by its label which run it was started for: `TASK/RUN/ATTE
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import orjson
 
-from taskrpc.core.flow.advance.events import (
-    Began,
-    Continued,
-    Ended,
-    Event,
-    Fired,
-    Killed,
-    Restarted,
-    Resumed,
-    Started,
-)
+from taskrpc.core.flow.advance.events import Began, Continued, Ended, Event, Fired, Killed, Restarted, Resumed, Started
+from taskrpc.core.flow.durations import microseconds_of
 from taskrpc.core.model import Row
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_NAME: Final = 200
 _STATES: Final = {"succeeded": "SUCCESS", "failed": "FAILED", "canceled": "KILLED"}
-
-
-def microseconds(at: datetime) -> int:
-    """A time of the database as executions have it."""
-    return (at - _EPOCH) // timedelta(microseconds=1)
-
-
-def time_of(microseconds: int) -> datetime:
-    """The same the other way round."""
-    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def label_of(task: str, run: int, attempt: int, iteration: int | None = None) -> str:
@@ -57,7 +36,7 @@ def event_of(row: Row) -> Event | None:
     Columns: `kind`, `at`, `body`; of what it is about `label`, `outcome`, `outcome_reason`, `result`, `error`, of an
     execution `ending`.
     """
-    return _READ[row["kind"]](row, microseconds(row["at"]))
+    return _READ[row["kind"]](row, microseconds_of(row["at"]))
 
 
 def _started(row: Row, at: int) -> Event:

@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
 import orjson
-import re2
 
 from taskrpc.core.definition import shown
 from taskrpc.core.flow.documents import problem_of
@@ -16,6 +15,7 @@ from taskrpc.core.flow.expressions.rendering import Rendering
 from taskrpc.core.flow.expressions.values import is_truthy_text
 from taskrpc.core.flow.expressions.yaml_texts import read_yaml
 from taskrpc.core.flow.model import Input
+from taskrpc.core.flow.patterns import compiled
 
 _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s.]+(?:\.[^@\s.]+)*")
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
@@ -109,22 +109,20 @@ class _Wrong(ValueError):
 
 
 def _text(value: Any, rules: Mapping[str, Any]) -> str:
-    if isinstance(value, bool):
-        value = str(value).lower()
-    text = (
-        value
-        if isinstance(value, str)
-        else str(value)
-        if isinstance(value, int | float)
-        else orjson.dumps(value).decode()
-    )
+    match value:
+        case str():
+            text = value
+        case bool():
+            text = str(value).lower()
+        case int() | float():
+            text = str(value)
+        case _:
+            text = orjson.dumps(value).decode()
     pattern = rules.get("validator")
     if pattern is not None:
         try:
-            options = re2.Options()
-            options.log_errors = False
-            fits = re2.compile(pattern, options).fullmatch(text)
-        except re2.error as error:
+            fits = compiled(pattern).fullmatch(text)
+        except ValueError as error:
             raise _Wrong(f"its validator {shown(pattern)} is no regular expression: {error}") from None
         if not fits:
             raise _Wrong(f"{shown(text)} does not match {shown(pattern)}")

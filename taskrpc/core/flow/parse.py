@@ -9,7 +9,7 @@ from taskrpc.core.flow.model import Check, Concurrency, Flow, Output, Sla, Task
 from taskrpc.core.flow.parse_inputs import TYPES, read_inputs
 from taskrpc.core.flow.parse_tasks import TaskReader
 from taskrpc.core.flow.parse_triggers import read_triggers
-from taskrpc.core.flow.reading import InvalidFlowError
+from taskrpc.core.flow.reading import InvalidFlowError, Path
 from taskrpc.core.flow.types import short_name
 
 _NAMESPACE: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -20,6 +20,9 @@ _KEYS: Final = {
     "variables": "map", "labels": "labels", "concurrency": "any", "pluginDefaults": "any", "taskDefaults": "any",
     "retry": "any", "sla": "any", "checks": "any", "triggers": "any", "disabled": "flag", "tasks": "tasks!",
     "errors": "tasks", "finally": "tasks", "afterExecution": "tasks",
+}  # fmt: skip
+_SLA: Final = {
+    "id": "id!", "type": "text!", "behavior": "text!", "labels": "labels", "duration": "duration", "assert": "text",
 }  # fmt: skip
 
 
@@ -37,8 +40,8 @@ def parse_flow(document: object) -> Flow:
     return flow
 
 
-def parse_template(document: object) -> tuple[str, str, tuple[Task, ...], Mapping[str, Task]]:
-    """Namespace, id, tasks and all tasks by id of a template; raises InvalidFlowError with all of its mistakes."""
+def parse_template(document: object) -> tuple[tuple[Task, ...], Mapping[str, Task]]:
+    """The tasks of a template, and all in them by their ids; raises InvalidFlowError with all of its mistakes."""
     reader = TaskReader("", "", [])
     kinds = {
         "id": "id!",
@@ -52,7 +55,7 @@ def parse_template(document: object) -> tuple[str, str, tuple[Task, ...], Mappin
     tasks = reader.tasks_of(known.get("tasks"), ("tasks",))
     if reader.mistakes:
         raise InvalidFlowError(reader.mistakes)
-    return known["namespace"], str(known["id"]), tasks, reader.tasks
+    return tasks, reader.tasks
 
 
 class _FlowReader(TaskReader):
@@ -112,38 +115,22 @@ class _FlowReader(TaskReader):
         return tuple(outputs)
 
     def _sla(self, value: Any) -> list[Sla]:
-        found = []
-        for at, each in self.entries(value, ("sla",)):
-            kinds = {
-                "id": "id!",
-                "type": "text!",
-                "behavior": "text!",
-                "labels": "labels",
-                "duration": "duration",
-                "assert": "text",
-            }
-            entry = self.mapping(each, at, kinds)
-            needed = {"MAX_DURATION": "duration", "EXECUTION_ASSERTION": "assert"}.get(entry.get("type", ""))
-            if needed is None:
-                self.wrong((*at, "type"), "is MAX_DURATION or EXECUTION_ASSERTION")
-            elif needed not in entry:
-                self.wrong((*at, needed), "is required")
-            if entry.get("behavior") not in ("FAIL", "CANCEL", "NONE"):
-                self.wrong((*at, "behavior"), "is FAIL, CANCEL or NONE")
-            self.templates(entry.get("assert"), (*at, "assert"))
-            duration = self.duration(entry["duration"], at) if "duration" in entry else None
-            labels = self.labels(entry.get("labels", {}), (*at, "labels"))
-            found.append(
-                Sla(
-                    str(entry.get("id")),
-                    entry.get("type", "MAX_DURATION"),
-                    entry.get("behavior", "FAIL"),
-                    duration,
-                    entry.get("assert"),
-                    labels,
-                )
-            )
-        return found
+        return [self._promise(each, at) for at, each in self.entries(value, ("sla",))]
+
+    def _promise(self, value: Any, path: Path) -> Sla:
+        entry = self.mapping(value, path, _SLA)
+        type, behavior = entry.get("type", ""), entry.get("behavior", "")
+        needed = {"MAX_DURATION": "duration", "EXECUTION_ASSERTION": "assert"}.get(type)
+        if needed is None:
+            self.wrong((*path, "type"), "is MAX_DURATION or EXECUTION_ASSERTION")
+        elif needed not in entry:
+            self.wrong((*path, needed), "is required")
+        if behavior not in ("FAIL", "CANCEL", "NONE"):
+            self.wrong((*path, "behavior"), "is FAIL, CANCEL or NONE")
+        self.templates(entry.get("assert"), (*path, "assert"))
+        duration = self.duration(entry["duration"], path) if "duration" in entry else None
+        labels = self.labels(entry.get("labels", {}), (*path, "labels"))
+        return Sla(str(entry.get("id")), type, behavior, duration, entry.get("assert"), labels)
 
     def _checks(self, value: Any) -> list[Check]:
         found = []

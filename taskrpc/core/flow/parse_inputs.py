@@ -58,6 +58,16 @@ def _read(reader: Reader, value: Any, path: Path, form: str) -> list[Input]:
             for each in _read(reader, child, at, id + ".")
         ]
     reader.templates(fields.get("defaults"), (*path, "defaults"))
+    _check(reader, type, fields, path)
+    details = {key: each for key, each in fields.items() if key in rules or key == "dependsOn"}
+    if "dependsOn" in details:
+        details["dependsOn"] = _depends_on(reader, details["dependsOn"], (*path, "dependsOn"))
+    required = fields.get("required", True)
+    return [Input(id, type, required, fields.get("defaults", fields.get("prefill") if not required else None), details)]
+
+
+def _check(reader: Reader, type: str, fields: Mapping[str, Any], path: Path) -> None:
+    """Tells what is wrong with an input of its type."""
     if (item_type := fields.get("itemType")) is not None and (item_type not in TYPES or item_type in _NO_ITEMS):
         but = ", ".join(_NO_ITEMS)
         reader.wrong((*path, "itemType"), f"is the type of an input, but none of {but}, not {shown(item_type)}")
@@ -67,11 +77,6 @@ def _read(reader: Reader, value: Any, path: Path, form: str) -> list[Input]:
         key in fields for key in ("values", "options", "expression")
     ):
         reader.wrong(path, "needs values or an expression")
-    details = {key: each for key, each in fields.items() if key in rules or key == "dependsOn"}
-    if "dependsOn" in details:
-        details["dependsOn"] = _depends_on(reader, details["dependsOn"], (*path, "dependsOn"))
-    required = fields.get("required", True)
-    return [Input(id, type, required, fields.get("defaults", fields.get("prefill") if not required else None), details)]
 
 
 def _depends_on(reader: Reader, value: Any, path: Path) -> dict[str, Any]:

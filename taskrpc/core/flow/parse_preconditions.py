@@ -60,10 +60,8 @@ def _where(reader: Reader, value: Any, path: Path) -> tuple[str, dict[str, Any]]
     entries = list(reader.entries(fields.get("filters", []), (*path, "filters")))
     if not entries:
         reader.wrong((*path, "filters"), "has at least one filter")
-    return f"where.{fields.get('id')}", {
-        "operand": operand,
-        "filters": [_filter(reader, each, at) for at, each in entries],
-    }
+    filters = [_filter(reader, each, at) for at, each in entries]
+    return f"where.{fields.get('id')}", {"operand": operand, "filters": filters}
 
 
 def _filter(reader: Reader, value: Any, path: Path) -> dict[str, Any]:
@@ -101,10 +99,8 @@ def _window(reader: Reader, value: Any, path: Path) -> dict[str, Any]:
             "advance": reader.duration(fields.get("windowAdvance", "PT0S"), (*path, "windowAdvance")),
         }
     until = "deadline" if type == "DAILY_TIME_DEADLINE" else "endTime"
-    first, last = (
-        _time(reader, fields.get("startTime", "00:00"), (*path, "startTime")),
-        _time(reader, fields.get(until, "23:59"), (*path, until)),
-    )
+    first = _time(reader, fields.get("startTime", "00:00"), (*path, "startTime"))
+    last = _time(reader, fields.get(until, "23:59"), (*path, until))
     if last < first:
         reader.wrong((*path, until), "is not before startTime: a window is within one day")
     return {"type": type, "from": first, "to": last}

@@ -14,12 +14,15 @@ from taskrpc.core.flow.types import COMMON, KNOWN, NOT_IN_A_DIRECTORY, UNSUPPORT
 MOST_DEPTH: Final = 30
 MOST_TASKS: Final = 10_000
 _LIST_KINDS: Final = ("tasks", "dag", "cases", "oneOrMore")
-_OWN_FIELDS: Final = (*COMMON,)
 _RETRY: Final = {
     "type": "text!", "interval": "duration", "maxInterval": "duration", "minInterval": "duration",
     "delayFactor": "factor",
     "maxAttempts": "count", "maxAttempt": "count", "maxDuration": "duration", "warningOnRetry": "flag",
     "behavior": "text",
+}  # fmt: skip
+# The intervals that a retry of each type has to have, the shortest first.
+_INTERVALS: Final = {
+    "constant": ("interval",), "exponential": ("interval", "maxInterval"), "random": ("minInterval", "maxInterval"),
 }  # fmt: skip
 _DETAILS: Final[Mapping[str, Mapping[str, str]]] = {
     "checkFrequency": {"interval": "duration", "maxIterations": "integer", "maxDuration": "duration"},
@@ -193,22 +196,17 @@ class TaskReader(Reader):
         """A `retry`; None if it is wrong."""
         fields = self.mapping(value, path, _RETRY)
         type = fields.get("type")
-        needed = {
-            "constant": ("interval",),
-            "exponential": ("interval", "maxInterval"),
-            "random": ("minInterval", "maxInterval"),
-        }
-        if type not in needed:
-            self.wrong((*path, "type"), f"is one of {', '.join(needed)}, not {shown(type)}")
+        if type not in _INTERVALS:
+            self.wrong((*path, "type"), f"is one of {', '.join(_INTERVALS)}, not {shown(type)}")
             return None
-        for key in needed[type]:
+        for key in _INTERVALS[type]:
             if key not in fields:
                 self.wrong((*path, key), "is required")
         behavior = fields.get("behavior", "RETRY_FAILED_TASK")
         if behavior not in ("RETRY_FAILED_TASK", "CREATE_NEW_EXECUTION"):
             self.wrong((*path, "behavior"), f"is RETRY_FAILED_TASK or CREATE_NEW_EXECUTION, not {shown(behavior)}")
         attempts = fields.get("maxAttempts", fields.get("maxAttempt"))
-        first = "minInterval" if type == "random" else "interval"
+        first = _INTERVALS[type][0]
         least = self.duration(fields.get(first, "PT0S"), path)
         bounds = {key: self.duration(fields[key], path) for key in ("maxInterval", "maxDuration") if key in fields}
         for key, most in bounds.items():

@@ -6,10 +6,9 @@ They are read as {window, conditions: {name: condition}, reset}, see parse_preco
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import re2
-
 from taskrpc.core.flow.durations import SECOND
 from taskrpc.core.flow.expressions.values import is_truthy_text
+from taskrpc.core.flow.patterns import compiled
 
 Render = Callable[[str], str | None]
 
@@ -25,8 +24,9 @@ class Heard(NamedTuple):
     labels: Mapping[str, str]
 
 
-def met(rules: Mapping[str, Any], before: Mapping[str, int], names: Sequence[str], at: int
-) -> tuple[dict[str, int], bool]:  # fmt: skip
+def met(
+    rules: Mapping[str, Any], before: Mapping[str, int], names: Sequence[str], at: int
+) -> tuple[dict[str, int], bool]:
     """What is met, as name and time, after an execution has met the conditions `names` at `at`, and whether that was
     the last that was wanted. `before` is what was met so far; what was met before the window that `at` is in, is over.
     Times are microseconds since 1970."""
@@ -83,7 +83,7 @@ OF_TEXTS: Final[Mapping[str, Callable[[str, Any], bool]]] = {
     "STARTS_WITH": lambda actual, wanted: actual.startswith(wanted),
     "ENDS_WITH": lambda actual, wanted: actual.endswith(wanted),
     "CONTAINS": lambda actual, wanted: wanted in actual,
-    "REGEX": lambda actual, wanted: re2.fullmatch(wanted, actual) is not None,
+    "REGEX": lambda actual, wanted: compiled(wanted).fullmatch(actual) is not None,
 }
 _OF_EXPRESSIONS: Final[Mapping[str, Callable[[str | None], bool]]] = {
     "IS_TRUE": lambda value: value is not None and is_truthy_text(value),

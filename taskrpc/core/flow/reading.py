@@ -10,6 +10,7 @@ from taskrpc.core.definition import shown
 from taskrpc.core.flow.durations import parse_duration
 from taskrpc.core.flow.expressions import rendering
 from taskrpc.core.flow.expressions.errors import ExpressionError
+from taskrpc.core.flow.patterns import compiled
 
 Path = tuple[str | int, ...]
 
@@ -190,12 +191,13 @@ class Reader:
         return "" if known else f"is a number above 0, not {shown(value)}"
 
     def _is_pattern(self, value: Any) -> str:
-        options = re2.Options()
-        options.log_errors = False
+        if problem := self._is_text(value):
+            return problem
         try:
-            return self._is_text(value) or (re2.compile(value, options) and "")
-        except re2.error as error:
-            return f"{shown(value)} is not a regular expression: {error.args[0].decode()}"
+            compiled(value)
+        except ValueError as error:
+            return f"{shown(value)} is not a regular expression: {error}"
+        return ""
 
     @staticmethod
     def _is_map(value: Any) -> str:

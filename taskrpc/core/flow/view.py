@@ -5,7 +5,7 @@ from typing import Any
 
 from taskrpc.core.flow.advance.context import id_of_run
 from taskrpc.core.flow.advance.state import ROOT, Attempt, Run
-from taskrpc.core.flow.inbox import time_of
+from taskrpc.core.flow.durations import moment
 from taskrpc.core.model import Resource
 from taskrpc.core.timestamps import format_time
 
@@ -44,4 +44,4 @@ def _attempt(attempt: Attempt) -> Resource:
 
 
 def _time(microseconds: int) -> str:
-    return format_time(time_of(microseconds))
+    return format_time(moment(microseconds))

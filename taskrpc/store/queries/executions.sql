@@ -252,8 +252,9 @@ with changed as (
 select * from changed;
 
 -- name: restart_execution
--- Begins a new generation of an execution's workflow, if it is done or paused, and has the execution told. $1 id,
--- $2 version of the execution that was looked at, $3 id of the call. Workflow edges: done -restart-> in-progress.
+-- Begins a new generation of an execution's workflow, if it is done or paused and was not killed, and has the execution
+-- told. $1 id, $2 version of the execution that was looked at, $3 id of the call.
+-- Workflow edges: done -restart-> in-progress.
 with changed as (
     update taskrpc.task t set
         status = 'in-progress', outcome = null, outcome_reason = null, result = null, error = null, expire_at = null,
@@ -263,7 +264,7 @@ with changed as (
         version = t.version + 1, updated_at = taskrpc.now()
     from (
         select w.id, w.status from taskrpc.task w join taskrpc.execution e on e.id = w.id
-        where w.id = $1 and (w.status = 'done' or w.state = 'PAUSED') and e.version = $2
+        where w.id = $1 and (w.status = 'done' or w.state = 'PAUSED') and w.state <> 'KILLED' and e.version = $2
             and (w.call, w.call_id) is distinct from ('restart', $3)
         for update of w, e skip locked
     ) fit

@@ -132,8 +132,9 @@ with x as materialized (
 select c.*, c.id in (select workflow_id from left_open) as leaves_open from changed c;
 
 -- name: cancel_workflows
--- Ends workflows at once, as calls of control.sql do. What they leave open is swept by whoever finds their last event; it
--- cannot be looked for here, since this statement may be older than the lock. $1 ids, $2 ids of the calls.
+-- Ends workflows at once, as calls of control.sql do; executions of flows are KILLED. What they leave open is swept by
+-- whoever finds their last event; it cannot be looked for here, since this statement may be older than the lock.
+-- $1 ids, $2 ids of the calls.
 -- Workflow edges: created, in-progress -cancel-> done.
 with x as materialized (
     select * from unnest($1::text[], $2::text[]) with ordinality as x(id, call_id, n)
@@ -146,7 +147,7 @@ with x as materialized (
     for update of t skip locked
 ), changed as (
     update taskrpc.task t set
-        status = 'done', outcome = 'canceled',
+        status = 'done', outcome = 'canceled', state = case when t.state is not null then 'KILLED' end,
         wake_at = null, drop_at = null, open_in = null, expire_at = taskrpc.expiry(fit.retention, t.submission, t.created_at),
         version = t.version + 1, updated_at = taskrpc.now(),
         call = 'cancel', call_id = fit.call_id, call_at = taskrpc.now(), call_version = t.version + 1
@@ -169,7 +170,7 @@ select false, x.n, t.status, t.*, null from x join taskrpc.task t on t.id = x.id
 where x.n not in (select n from changed) and t.kind = 'workflow';
 
 -- name: sweep
--- Cancels what done workflows have left open, a level down. $1 their ids, $2 most rows.
+-- Cancels what done workflows have left open, a level down; executions of flows are KILLED. $1 their ids, $2 most rows.
 -- Edges: waiting, ready, requested, in-progress -cancel-> done. Workflow edges: created, in-progress -cancel-> done.
 with fit as materialized (
     select t.id, t.status, t.held,
@@ -179,7 +180,8 @@ with fit as materialized (
     for update of t skip locked
 ), changed as (
     update taskrpc.task t set
-        status = 'done', outcome = 'canceled', queued = false, held = false,
+        status = 'done', outcome = 'canceled', state = case when t.state is not null then 'KILLED' end,
+        queued = false, held = false,
         wake_at = null, lease_at = null, due_at = null, drop_at = null, open_in = null,
         ends_at = null, listens = null,
         expire_at = taskrpc.expiry(fit.retention, t.submission, t.created_at),

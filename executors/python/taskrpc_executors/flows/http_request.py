@@ -27,11 +27,15 @@ class _Exact(BaseModel):
 
 
 class Timeout(_Exact):
+    """How long to wait for a connection, and for each next piece of the answer; ISO 8601."""
+
     connectTimeout: timedelta = _CONNECT
     readIdleTimeout: timedelta = _READ
 
 
 class Auth(_Exact):
+    """Credentials: `username` and `password`, or `token`, as `type` says."""
+
     type: Literal["BASIC", "BEARER"]
     username: Text = ""
     password: Text = ""
@@ -45,6 +49,11 @@ def _charset(name: str) -> str:
 
 
 class Options(_Exact):
+    """How the request is sent, and which answers do not fail.
+
+    `connectTimeout` and `readTimeout` count before those in `timeout`, an `auth` of type BASIC before `basicAuthUser`.
+    """
+
     allowFailed: bool = False
     allowedResponseCodes: list[int] = Field(default_factory=list)
     followRedirects: bool = True
@@ -75,25 +84,21 @@ class Request(Properties):
     options: Options = Options()
 
 
-def _failed(type: str, message: str, **data: Any) -> TaskRpcError:
-    return TaskRpcError(type, message, data or None)
-
-
 async def http_request(job: Job, *, public_only: bool = False) -> dict[str, Any]:
     """Sends the request; answers `{uri, code, headers, body}`. A code of 400 or more fails unless it is allowed."""
     properties = job.properties(Request)
     if properties.encryptBody:
-        raise _failed("invalid-params", "encryptBody: this service has no encryption of outputs")
+        raise TaskRpcError("invalid-params", "encryptBody: this service has no encryption of outputs")
     try:
         with ExitStack() as opened:
             arguments = await _arguments(job, properties, opened)
             async with _client(properties, public_only) as client, client.stream(**arguments) as response:
                 body = await read_body(response)
     except httpx2.InvalidURL as error:
-        raise _failed("invalid-params", f"uri: {error}") from None
+        raise TaskRpcError("invalid-params", f"uri: {error}") from None
     except (httpx2.HTTPError, UnicodeError) as error:  # of names that cannot be looked up
         reason = str(error) or type(error).__name__
-        raise _failed("http-request-failed", f"{properties.method} {_shown(properties.uri)}: {reason}") from None
+        raise TaskRpcError("http-request-failed", f"{properties.method} {_shown(properties.uri)}: {reason}") from None
     return _judged(properties, response, body)
 
 
@@ -151,7 +156,7 @@ def _plain(name: str, value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, str | int | float):
-        raise _failed(
+        raise TaskRpcError(
             "invalid-params", f"formData.{name}: text is expected; files need contentType multipart/form-data"
         )
     return str(value)
@@ -176,10 +181,10 @@ def _judged(properties: Request, response: httpx2.Response, body: bytes) -> dict
     text = text_of(body, response, options.defaultCharset)
     if (code >= 400 or (options.allowedResponseCodes and not allowed)) and not allowed:
         message = f"{properties.method.upper()} {_shown(properties.uri)} answered {code}"
-        raise _failed("http-status", message, code=code, body=text[:2000].replace("\0", "\ufffd"))
+        raise TaskRpcError("http-status", message, {"code": code, "body": text[:2000].replace("\0", "\ufffd")})
     if "\0" in text:
         message = f"{_shown(properties.uri)} answered what is no text: download it with a script"
-        raise _failed("response-not-text", message)
+        raise TaskRpcError("response-not-text", message)
     headers: dict[str, list[str]] = {}
     for name, value in response.headers.multi_items():
         headers.setdefault(name, []).append(value)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from taskrpc.client import AsyncClient, AsyncFiles, RetryPolicy
 from taskrpc.core.definition import invalid, mistakes
+from taskrpc.core.file_uri import uri_of
 from taskrpc.errors import invalid_params_of
 from taskrpc.executor import Task
 from taskrpc.wire.codecs import JSON
@@ -107,7 +108,7 @@ class Job:
     @property
     def prefix(self) -> str:
         """What the URIs of this task's files begin with."""
-        return self.place.files.prefix if self.place.files is not None else f"kestra:///tasks/{self.task.id}/"
+        return self.place.files.prefix if self.place.files is not None else uri_of(f"tasks/{self.task.id}/")
 
 
 def read_properties(model: type[P], given: Mapping[str, Any]) -> P:

@@ -78,7 +78,7 @@ def run_id(work: Work, run: Run) -> str:
 
 
 def id_of_run(execution_id: str, n: int) -> str:
-    """The same, by the numbers."""
+    """The id of a task run, by that of its execution and its number."""
     return f"{execution_id}-{n}"
 
 

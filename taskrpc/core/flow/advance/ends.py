@@ -43,7 +43,7 @@ def fail_leaf(work: Work, run: Run, message: str) -> None:
 def leaf_ended(work: Work, run: Run, state: str, outputs: dict[str, Any] | None) -> None:
     """Ends a try of a leaf: the run is tried again, or ends."""
     run.outputs = outputs
-    close_attempt(run, state, work.now)
+    _close_attempt(run, state, work.now)
     task = work.task(run)
     if state == "FAILED":
         retry, inherited = retry_for(work, run, task)
@@ -55,7 +55,7 @@ def leaf_ended(work: Work, run: Run, state: str, outputs: dict[str, Any] | None)
     end(work, run, allowed(task, state))
 
 
-def close_attempt(run: Run, state: str, now: int) -> None:
+def _close_attempt(run: Run, state: str, now: int) -> None:
     """Notes how the last attempt ended, if it is open."""
     if not run.attempts:
         run.attempts.append(Attempt(state, now))
@@ -65,7 +65,7 @@ def close_attempt(run: Run, state: str, now: int) -> None:
 
 def end(work: Work, run: Run, state: str) -> None:
     """Puts a run, which is being edited, into its final state; its open children end with it, its parent is told."""
-    close_attempt(run, state, work.now)
+    _close_attempt(run, state, work.now)
     work.enter(run, state)
     work.head.ticks += 1
     run.tick = work.head.ticks
@@ -78,7 +78,7 @@ def end(work: Work, run: Run, state: str) -> None:
 
 def _take_state(work: Work, child: Run, state: str) -> None:
     """An open child of a block that has ended ends as the block did; what it has below it runs on."""
-    close_attempt(child, state, work.now)
+    _close_attempt(child, state, work.now)
     work.enter(child, state)
     work.release(child.n)
 
@@ -162,10 +162,10 @@ def undo_handlers(work: Work, parent: Run) -> None:
         if child.role in ("errors", "finally"):
             end_tasks_below(work, child)
             work.remove(child.n)
-    resume_main(block)
+    _resume_main(block)
 
 
-def resume_main(block: Block) -> None:
+def _resume_main(block: Block) -> None:
     """Puts a block back to its main list, where it was."""
     if block.section != "main":
         block.next, block.current = block.counts.pop("main next"), None

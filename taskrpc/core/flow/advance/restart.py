@@ -1,14 +1,15 @@
 """Doing failed runs again: in the same execution (restart), or in a new one (replay)."""
 
 from collections.abc import Iterator
+from typing import Final
 
-from taskrpc.core.flow.advance.ends import PASSED as WELL
-from taskrpc.core.flow.advance.ends import SEQUENCES, undo_handlers, worse
+from taskrpc.core.flow.advance.ends import PASSED, SEQUENCES, undo_handlers, worse
+from taskrpc.core.flow.advance.facts import Facts
 from taskrpc.core.flow.advance.state import ROOT, Block, Head, Run, State, begin
 from taskrpc.core.flow.advance.work import Work
 from taskrpc.core.flow.model import Flow
 
-_AGAIN = ("FAILED", "PAUSED")
+_AGAIN: Final = ("FAILED", "PAUSED")
 
 
 def can_restart(state: State) -> bool:
@@ -65,7 +66,7 @@ def _recount(work: Work, run: Run) -> None:
     latest: dict[int, Run] = {}
     for child in _main_runs(work, run, block):
         if child.ended:
-            block.worst, block.passed = worse(block.worst, child.state), block.passed + (child.state in WELL)
+            block.worst, block.passed = worse(block.worst, child.state), block.passed + (child.state in PASSED)
             block.done += [child.task] if kind == "Dag" else []
         else:
             block.open, block.current = block.open + 1, child.n
@@ -134,8 +135,6 @@ def _head(new: Head, old: Head) -> Head:
 
 
 def _resumed_at(flow: Flow, state: State, target: int, around: set[int]) -> State:
-    from taskrpc.core.flow.advance.facts import Facts  # noqa: PLC0415
-
     work = Work(flow, state, Facts())
     for n in around - {target}:
         run = work.edit(n)

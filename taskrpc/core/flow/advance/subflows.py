@@ -3,7 +3,7 @@
 import hashlib
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from taskrpc.core.flow.advance.context import rendering, run_id
 from taskrpc.core.flow.advance.ends import end, fail_leaf, leaf_ended, worse
@@ -15,6 +15,9 @@ from taskrpc.core.flow.expressions.rendering import Rendering
 from taskrpc.core.flow.expressions.values import text_of
 from taskrpc.core.flow.inputs import InvalidInputError, resolve_inputs
 from taskrpc.core.flow.model import Flow, Task
+
+SPLIT: Final = "core.flow.ForEachItem.split"
+MERGE: Final = "core.flow.ForEachItem.merge"
 
 
 class SubflowError(Exception):
@@ -55,11 +58,7 @@ def _subflow(work: Work, run: Run, task: Task, renders: Rendering, iteration: in
     flow: Flow | None = work.facts.ask("flow", namespace, id, revision)
     if flow is None or flow.disabled:
         raise SubflowError(f"the flow {namespace}.{id} {'is disabled' if flow else 'does not exist'}")
-    given = renders.document(properties.get("inputs", {}))
-    unknown = set(given) - {each.id for each in flow.inputs}
-    for name in sorted(unknown):
-        work.log(run, "WARN", f"the flow {namespace}.{id} has no input {name}")
-    inputs = _inputs(work, flow, given)
+    inputs = _inputs(work, run, flow, renders.document(properties.get("inputs", {})))
     return StartFlow(
         run=run.n,
         attempt=run.asked_in,
@@ -80,7 +79,10 @@ def _subflow(work: Work, run: Run, task: Task, renders: Rendering, iteration: in
     )
 
 
-def _inputs(work: Work, flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
+def _inputs(work: Work, run: Run, flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
+    for name in sorted(set(given) - {each.id for each in flow.inputs}):
+        work.log(run, "WARN", f"the flow {flow.namespace}.{flow.id} has no input {name}")
+
     def renders(values: Mapping[str, Any]) -> Rendering:
         return Rendering({"inputs": values}, moment(work.now), work.head.id)
 
@@ -94,6 +96,15 @@ def child_id(run: Run, iteration: int | None) -> str:
     """The id of a subflow: the same for the same try of the same run, so that none is started twice."""
     name = f"{run.fixed['asked by']}/{run.n}/{run.asked_in}/{iteration}"
     return str(uuid.UUID(bytes=hashlib.sha256(name.encode()).digest()[:16], version=4))
+
+
+def child_ids(run: Run) -> list[str]:
+    """The ids of the subflows that a run may have started; none for one that starts something else."""
+    if "asked by" not in run.fixed:
+        return []
+    if run.role != "items" or run.block is None:
+        return [child_id(run, None)]
+    return [child_id(run, turn) for turn in range(sum(run.block.counts.values()))]
 
 
 def _labels(work: Work, flow: Flow, own: Mapping[str, Any], inherit: bool) -> dict[str, str]:
@@ -147,7 +158,7 @@ def start_split(work: Work, run: Run, task: Task) -> None:
         raise SubflowError(f"items is the URI of a stored file, not {items[:80]!r}")
     params = {"items": items, "batch": renders.document(task.properties.get("batch", {}))}
     work.enter(run, "SUBMITTED")
-    work.act(run, StartTask(run.n, len(run.attempts), "core.flow.ForEachItem.split", params))
+    work.act(run, StartTask(run.n, len(run.attempts), SPLIT, params))
 
 
 def start_items(work: Work, run: Run, task: Task) -> None:
@@ -206,10 +217,10 @@ def start_merge(work: Work, run: Run, task: Task) -> None:
         return
     params = {"executions": [child_id(items, turn) for turn in range(number)]}
     work.enter(run, "SUBMITTED")
-    work.act(run, StartTask(run.n, len(run.attempts), "core.flow.ForEachItem.merge", params))
+    work.act(run, StartTask(run.n, len(run.attempts), MERGE, params))
 
 
-_STAGES = ("split", "items", "merge")
+_STAGES: Final = ("split", "items", "merge")
 
 
 def next_stage(work: Work, run: Run) -> str | None:

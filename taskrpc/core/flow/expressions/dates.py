@@ -6,6 +6,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from taskrpc.core.flow.durations import microseconds_of
 from taskrpc.core.flow.expressions.errors import ExpressionError
 from taskrpc.core.flow.expressions.operations import operation
 from taskrpc.core.flow.expressions.values import shown, text_of, whole
@@ -22,9 +23,6 @@ _STYLES: Final = {
     "iso_date": "yyyy-MM-dd", "iso_local_date": "yyyy-MM-dd", "sql": "yyyy-MM-dd HH:mm:ss.SSSSSS",
     "sql_milli": "yyyy-MM-dd HH:mm:ss.SSS", "sql_seq": "yyyy-MM-dd HH:mm:ss",
 }  # fmt: skip
-
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read_date(value: Any, time_zone: Any = None, pattern: Any = None) -> datetime:
@@ -102,7 +100,7 @@ def _timestamp_milli(value: Any, existingFormat: Any = None, timeZone: Any = Non
 
 @operation("|timestampMicro")
 def _timestamp_micro(value: Any, existingFormat: Any = None, timeZone: Any = None) -> int:
-    return (read_date(value, timeZone, existingFormat) - _EPOCH) // timedelta(microseconds=1)
+    return microseconds_of(read_date(value, timeZone, existingFormat))
 
 
 @operation("|timestampNano")

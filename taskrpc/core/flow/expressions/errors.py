@@ -15,6 +15,7 @@ class ExpressionError(Exception):
         if self.expression is not None:
             shown = self.expression if len(self.expression) <= 200 else self.expression[:196] + " …"
             text = f"{text} used in the expression `{shown}`"
+        text = text.replace("\0", "\\0")  # which cannot be stored, and values are quoted as they are
         return text if self.at is None else f"{self.at}: {text}"
 
     def of(self, expression: str) -> "ExpressionError":

@@ -7,7 +7,6 @@ from a seed. What stands outside of the expression – secrets, keys, files, log
 import hashlib
 import uuid
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -121,6 +120,3 @@ Outside = Callable[[str, tuple[Any, ...], dict[str, Any]], Any]
 def nothing_outside(name: str, _: tuple[Any, ...], __: dict[str, Any]) -> Any:
     """For expressions that are rendered without an execution around them."""
     raise ExpressionError(f"{name}() is not available here")
-
-
-EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")

@@ -11,15 +11,17 @@ from jinja2.exceptions import UndefinedError
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from taskrpc.core.flow.durations import moment
 from taskrpc.core.flow.expressions import collections, dates, filters, texts, yaml_texts
 from taskrpc.core.flow.expressions.budget import Budget
 from taskrpc.core.flow.expressions.errors import ExpressionError
-from taskrpc.core.flow.expressions.functions import EPOCH, Outside, nothing_outside
+from taskrpc.core.flow.expressions.functions import Outside, nothing_outside
 from taskrpc.core.flow.expressions.operations import OPERATIONS, RENDERING
 from taskrpc.core.flow.expressions.syntax import PREFIX, PebbleLexer, PebbleParser
 from taskrpc.core.flow.expressions.values import Absent, is_truthy_text, plain
 
 LONGEST: Final = 64 * 1024
+_EPOCH: Final = moment(0)
 _READ_FOR_THEIR_OPERATIONS: Final = (collections, dates, filters, texts, yaml_texts)
 
 
@@ -86,7 +88,7 @@ class Rendering:
     """
 
     variables: Names
-    now: datetime = EPOCH
+    now: datetime = _EPOCH
     seed: str = ""
     outside: Outside = nothing_outside
     budget: Budget = field(default_factory=Budget)
@@ -102,6 +104,8 @@ class Rendering:
         try:
             for piece in template.root_render_func(context):
                 self.budget.room(len(piece))
+                if "\0" in piece:
+                    raise ExpressionError("makes a NUL")
                 pieces.append(piece)
         except ExpressionError as error:
             raise error.of(source) from None

@@ -8,22 +8,18 @@ import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import re2
-
 from taskrpc.core.flow.expressions.errors import ExpressionError
 from taskrpc.core.flow.expressions.operations import operation
 from taskrpc.core.flow.expressions.values import only_text, shown, text_of, whole
+from taskrpc.core.flow.patterns import compiled
 
 _MOST_PADDING: Final = 10_000
 
 
 def _pattern(pattern: str) -> Any:
-    """A pattern whose search takes time linear in the text, whatever it is."""
-    options = re2.Options()
-    options.log_errors = False
     try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
+        return compiled(pattern)
+    except ValueError as error:
         raise ExpressionError(f"{shown(pattern)} is not a regular expression: {error}") from None
 
 

@@ -39,7 +39,7 @@ def test_a_template_is_done_in_place_with_its_arguments() -> None:
         "Sequential", "inner", value("said", "{{ parent.outputs.args.who ?? 'nobody' }} {{ parents | length }}")
     )
     parsed = parse_template({"id": "t", "namespace": "n", "tasks": [inner, log("off", disabled=True)]})
-    world = World(templates={("n", "t"): (parsed[2], parsed[3])})
+    world = World(templates={("n", "t"): parsed})
     execution = ran(
         {"id": "use", "type": "core.flow.Template", "namespace": "n", "templateId": "t", "args": {"who": "you"}},
         world=world,
@@ -162,7 +162,7 @@ def test_what_a_pause_has_done_meanwhile_ends_with_the_execution() -> None:
 
 def test_a_template_may_be_used_twice_in_a_loop() -> None:
     parsed = parse_template({"id": "t", "namespace": "n", "tasks": [value("said", "{{ taskrun.id }}")]})
-    world = World(templates={("n", "t"): (parsed[2], parsed[3])})
+    world = World(templates={("n", "t"): parsed})
     uses = [{"id": id, "type": "core.flow.Template", "namespace": "n", "templateId": "t"} for id in ("one", "two")]
     execution = ran(flowable("LoopUntil", "l", *uses, condition="{{ outputs.l.iterationCount == 2 }}"), world=world)
     assert execution.states() == ["l SUCCESS", "one SUCCESS", "said SUCCESS", "two SUCCESS", "said SUCCESS"]

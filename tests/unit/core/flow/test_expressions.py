@@ -150,6 +150,7 @@ MISTAKES: Final = [
     ("{{ 1 % 0 }}", "divides by zero"),
     ("{{ 9223372036854775807 + 1 }}", "beyond 64 bits"),
     ("{{ 1e308 * 10 }}", "not finite"),
+    ("{{ '%00' | urldecode }}", "makes a NUL used in the expression"),
     ("{{ 1 < 'a' }}", "a comparison needs a number"),
     ("{{ 1 contains 1 }}", "contains needs text, a list or a map"),
     ("{{ 1..'a' }}", "a range goes from"),

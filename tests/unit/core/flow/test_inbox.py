@@ -17,11 +17,12 @@ from taskrpc.core.flow.advance.events import (
     Started,
 )
 from taskrpc.core.flow.advance.state import Attempt, Run
-from taskrpc.core.flow.inbox import event_of, label_of, microseconds, time_of
+from taskrpc.core.flow.durations import microseconds_of, moment
+from taskrpc.core.flow.inbox import event_of, label_of
 from taskrpc.core.flow.view import run_number, shown_runs
 
 AT: Final = datetime(2030, 1, 2, 3, 4, 5, 6, UTC)
-NOW: Final = microseconds(AT)
+NOW: Final = microseconds_of(AT)
 NOTHING: Final = dict.fromkeys(("body", "label", "outcome", "outcome_reason", "result", "error", "ending"))
 OF: Final = {"run": 12, "attempt": 2}
 
@@ -31,7 +32,7 @@ def heard(kind: str, **columns: Any) -> Event | None:
 
 
 def test_times_are_exact_to_the_microsecond() -> None:
-    assert time_of(NOW) == AT
+    assert moment(NOW) == AT
 
 
 def test_labels_say_what_something_was_started_for() -> None:

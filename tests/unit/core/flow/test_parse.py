@@ -293,7 +293,7 @@ def test_everything_that_a_flow_can_say_is_read() -> None:
 
 def test_a_template_is_read_and_its_mistakes_are_told() -> None:
     document = {"id": "t", "namespace": "n", "tasks": [LOG, flowable("Sequential", "s", log("inner"))]}
-    namespace, id, tasks, every = parse_template(document)
-    assert (namespace, id, len(tasks), sorted(every)) == ("n", "t", 2, ["inner", "log", "s"])
+    tasks, every = parse_template(document)
+    assert (len(tasks), sorted(every)) == (2, ["inner", "log", "s"])
     with pytest.raises(InvalidFlowError, match="tasks: is required"):
         parse_template({"id": "t", "namespace": "n"})

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.flows.simulation import World
+from taskrpc.core.flow.advance.events import StartFlow
+from taskrpc.core.flow.advance.subflows import child_ids
+from tests.flows.simulation import Execution, World
 from tests.unit.core.flow.flows import flow, log, value
 from tests.unit.core.flow.runs import messages
 from tests.unit.core.flow.subflows import SUBFLOW, items_of, with_child
@@ -79,3 +81,15 @@ def test_an_empty_file_is_no_batch_and_a_subflow_that_is_missing_fails_its_task(
 def test_batches_need_not_be_waited_for() -> None:
     _, execution = items_of("bad\n", wait=False)
     assert execution.state.head.state == "SUCCESS"
+
+
+def test_the_ids_of_subflows_are_those_of_their_runs() -> None:
+    def started(execution: Execution) -> list[str]:
+        return [action.id for action in execution.actions if isinstance(action, StartFlow)]
+
+    _, execution = items_of("1\n2\n3\n")
+    _, split, items, _ = execution.runs
+    assert child_ids(split) == []
+    assert child_ids(items) == started(execution) != []
+    _, execution = with_child("tasks: [{id: say, type: core.log.Log, message: said}]")
+    assert child_ids(execution.runs[0]) == started(execution) != []
