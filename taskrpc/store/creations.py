@@ -121,17 +121,21 @@ class Inserted:
 
 
 async def insert(connection: Connection, tasks: Sequence[NewTask]) -> Inserted:
-    """Creates tasks inside the caller's transaction; what is neither in the rows nor refused `create` has left out."""
+    """Creates tasks inside the caller's transaction; what is neither in the rows nor refused is left out, as `create`
+    does, or is there already."""
     if not tasks:
         return Inserted()
     needed = gates.needed((task.name, task.gate, task.queue_gate) for task in tasks)
     refused: dict[str, TaskRpcError] = {}
+    new = tasks
     if needed:
         await connection.execute(SQL["hold_definitions"])
         locked = await gates.open_gates(connection, needed)
         taken = {row["id"] for row in await connection.fetch(SQL["tasks_by_id"], [t.id for t in tasks])}
-        refused = gates.refuse_over_limit([(t.id, t.queue_gate) for t in tasks if t.id not in taken], locked)
-    rows = await connection.fetch(SQL["create"], *task_arrays([t for t in tasks if t.id not in refused]))
+        # An insert would wait for whoever is changing a task that is there, and who may wait for these gates.
+        new = [t for t in tasks if t.id not in taken]
+        refused = gates.refuse_over_limit([(t.id, t.queue_gate) for t in new], locked)
+    rows = await connection.fetch(SQL["create"], *task_arrays([t for t in new if t.id not in refused]))
     booked = gates.changes({**row, "status_before": "done"} for row in rows)
     return Inserted(rows, refused, await gates.settle(connection, booked))
 

@@ -3,7 +3,8 @@
 lock table taskrpc.task in row exclusive mode;
 
 -- name: open_gates
--- Makes gates that are missing and locks them all, in key order; with the limits that the definitions have now.
+-- Makes gates that are missing and locks them all, in key order, which is that of `lock_gates` however the database sorts
+-- texts; with the limits that the definitions have now.
 -- $1 keys (sorted), $2 names of their definitions, $3 whether a key counts the queue.
 insert into taskrpc.gate as g (key, lim, used)
 select x.key, l.lim, 0 from unnest($1::text[], $2::text[], $3::boolean[]) as x(key, name, counts_queue)
@@ -12,7 +13,7 @@ cross join lateral (
     from taskrpc.newest_limits(x.name) n
 ) l
 where l.lim is not null
-order by x.key
+order by x.key collate "C"
 on conflict (key) do update set lim = excluded.lim
 returning key, lim, used;
 
