@@ -21,6 +21,7 @@ _LIMIT: Final = "#d29922"
 _BARS: Final = (
     ("limit", "limit: statements in hundreds", _LIMIT),
     ("arrays-100", "taskrpc, arrays of 100, HTTP", _OURS),
+    ("drain-100", "taskrpc, drained in arrays of 100, HTTP (created before)", _OURS),
     ("success-and-poll-64", "taskrpc, success with poll, 64 executors, HTTP", _OURS),
     ("single-256", "taskrpc, single calls, 256 executors, HTTP", _OURS),
     ("single-64", "taskrpc, single calls, 64 executors, HTTP", _OURS),

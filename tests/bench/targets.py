@@ -61,7 +61,11 @@ TARGETS: Final = (
         1.5, 4, _rate("single-64", "pgqueuer-single-1"),
     ),
     Target(
-        "arrays of 100, against PgQueuer draining in hundreds", 1, 2, _rate("arrays-100", "pgqueuer-drain")
+        "draining in arrays of 100, against PgQueuer draining in hundreds", 1, 2, _rate("drain-100", "pgqueuer-drain")
+    ),
+    Target(
+        "arrays of 100, creating included, against PgQueuer draining in hundreds",
+        1, 2, _rate("arrays-100", "pgqueuer-drain"),
     ),
     Target("arrays of 100, share of the limit", 0.5, 0.8, _rate("arrays-100", "limit")),
     Target("server CPU per single call, 64 executors", 45, 20, _cpu_per_call, " µs", True),
