@@ -3,24 +3,15 @@
 import base64
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypedDict, TypeVar, Unpack
+from typing import Any, Generic, TypeVar
 
 Result = TypeVar("Result")
-
-
-class Part(TypedDict, total=False):
-    """Which part of a list is wanted: names that begin with `prefix`, and of those the page `page`, from 1 on, of
-    `count`."""
-
-    prefix: str | None
-    count: int | None
-    page: int | None
 
 
 class NamespaceMethods(ABC, Generic[Result]):
     """The methods of `awf.kv/`, `awf.secret/`, `awf.namespace-file/` and `awf.template/`.
 
-    Lists are in the order of names, and leave contents out.
+    Lists are in the order of names, which begin with `prefix`, and leave contents out.
     """
 
     @abstractmethod
@@ -35,9 +26,16 @@ class NamespaceMethods(ABC, Generic[Result]):
         """A key with its value."""
         return self._call("kv/get", namespace=namespace, key=key)
 
-    def kv_list(self, namespace: str | None = None, **part: Unpack[Part]) -> Result:
+    def kv_list(
+        self,
+        namespace: str | None = None,
+        *,
+        prefix: str | None = None,
+        count: int | None = None,
+        page: int | None = None,
+    ) -> Result:
         """Keys of a namespace, or of all: `{resources, total}`."""
-        return self._call("kv/list", namespace=namespace, **part)
+        return self._call("kv/list", namespace=namespace, prefix=prefix, count=count, page=page)
 
     def kv_delete(self, namespace: str, key: str) -> Result:
         """Remove a key."""
@@ -51,9 +49,16 @@ class NamespaceMethods(ABC, Generic[Result]):
         """What may be known of a secret."""
         return self._call("secret/get", namespace=namespace, key=key)
 
-    def secret_list(self, namespace: str | None = None, **part: Unpack[Part]) -> Result:
+    def secret_list(
+        self,
+        namespace: str | None = None,
+        *,
+        prefix: str | None = None,
+        count: int | None = None,
+        page: int | None = None,
+    ) -> Result:
         """What may be known of the secrets of a namespace, or of all: `{resources, total}`."""
-        return self._call("secret/list", namespace=namespace, **part)
+        return self._call("secret/list", namespace=namespace, prefix=prefix, count=count, page=page)
 
     def secret_delete(self, namespace: str, key: str) -> Result:
         """Remove a secret."""
@@ -70,9 +75,16 @@ class NamespaceMethods(ABC, Generic[Result]):
         """A file with its `content`, or `contentBase64` if it is no text."""
         return self._call("namespace-file/get", namespace=namespace, path=path)
 
-    def namespace_file_list(self, namespace: str | None = None, **part: Unpack[Part]) -> Result:
+    def namespace_file_list(
+        self,
+        namespace: str | None = None,
+        *,
+        prefix: str | None = None,
+        count: int | None = None,
+        page: int | None = None,
+    ) -> Result:
         """Files of a namespace, or of all: `{resources, total}`."""
-        return self._call("namespace-file/list", namespace=namespace, **part)
+        return self._call("namespace-file/list", namespace=namespace, prefix=prefix, count=count, page=page)
 
     def namespace_file_delete(self, namespace: str, path: str) -> Result:
         """Remove a file."""
@@ -86,9 +98,16 @@ class NamespaceMethods(ABC, Generic[Result]):
         """A template as it is now, or one revision of it."""
         return self._call("template/get", namespace=namespace, id=id, revision=revision)
 
-    def template_list(self, namespace: str | None = None, **part: Unpack[Part]) -> Result:
+    def template_list(
+        self,
+        namespace: str | None = None,
+        *,
+        prefix: str | None = None,
+        count: int | None = None,
+        page: int | None = None,
+    ) -> Result:
         """Templates of a namespace, or of all: `{resources, total}`."""
-        return self._call("template/list", namespace=namespace, **part)
+        return self._call("template/list", namespace=namespace, prefix=prefix, count=count, page=page)
 
     def template_delete(self, namespace: str, id: str) -> Result:
         """Delete a template; its revisions stay for executions that have them."""

@@ -24,7 +24,7 @@ from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.store.claims import MOST_ANSWER_BYTES
 from taskrpc.store.creations import Created, Exists
 from taskrpc.store.database import Database, unavailable
-from taskrpc.store.recovery import through_outages
+from taskrpc.store.recovery import fetch_through_outages, through_outages
 from taskrpc.store.signals import Signals
 from taskrpc.store.workflows import NewWorkflow, WorkflowCreations
 
@@ -157,7 +157,7 @@ class ExecutionCommands:
         raise unavailable(f"Workflow {workflow_id} is held by another transaction")
 
     async def _change(self, statement: str, *args: object) -> Row | None:
-        rows = await through_outages(self._database, lambda: self._database.fetch(statement, *args))
+        rows = await fetch_through_outages(self._database, statement, *args)
         self._signals.changed(rows)
         return rows[0] if rows else None
 

@@ -18,7 +18,7 @@ from taskrpc.engine.flows import Flows, LoadedFlow
 from taskrpc.engine.requests import TaskRequest, new_workflow
 from taskrpc.errors import Mistake, TaskRpcError, invalid_params, invalid_params_of
 from taskrpc.store.database import Database
-from taskrpc.store.recovery import through_outages
+from taskrpc.store.recovery import fetch_through_outages
 from taskrpc.store.workflows import NewWorkflow, RunRecord
 
 FAILED_CHECK: Final = "system.failedCheck"
@@ -69,7 +69,7 @@ class Starts:
 
     async def now(self) -> int:
         """The database's time, in microseconds since 1970."""
-        rows = await through_outages(self._database, lambda: self._database.fetch("clock"))
+        rows = await fetch_through_outages(self._database, "clock")
         return microseconds_of(rows[0]["now"])
 
 

@@ -232,15 +232,13 @@ async def _refuse_outdated(connection: Connection, tasks: Sequence[NewTask], row
 
 
 async def _show(connection: Connection, step: StepRecord) -> list[Record]:
-    """Shows on the workflow what has become of the execution; one that is done, as by a kill, has its last state."""
-    if step.status == "done":
-        return []
-    if step.ends is not None:
+    """Shows on the workflow what has become of the execution; one that is done already gets its last state."""
+    if step.ends is not None and step.status != "done":
         ends = step.ends
         rows: list[Record] = await connection.fetch(
             SQL["end_execution"], step.id, step.state, ends.outcome, ends.result, ends.error, ends.reason
         )
         return rows
-    if step.state is not None:
+    if step.state is not None and (step.ends is not None or step.status != "done"):
         return list(await connection.fetch(SQL["enter_state"], step.id, step.state))
     return []

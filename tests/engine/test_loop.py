@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+import asyncpg
 import pytest
 
 from taskrpc.engine import loop
@@ -50,6 +51,8 @@ async def test_it_runs_again_after_the_pause_that_the_work_answered() -> None:
     [
         (TaskRpcError("unavailable", "the database is away"), logging.INFO),
         (CommitUnknown(None), logging.INFO),
+        (asyncpg.DeadlockDetectedError("another transaction"), logging.INFO),
+        (asyncpg.InvalidCachedStatementError("other tables"), logging.INFO),
         (ZeroDivisionError("a defect"), logging.ERROR),
     ],
 )

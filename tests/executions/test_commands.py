@@ -1,14 +1,26 @@
 """What people do to executions: they kill, resume, restart and replay them."""
 
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import pytest
 
+from taskrpc.core.submission import Submission
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.statements import SQL
+from tests.databases import Clock
 from tests.executions.flows import Flows, log, work
 from tests.system.waiting import until
+
+_FORMER_CANCEL: Final = """
+with changed as (
+    update taskrpc.task set
+        status = 'done', outcome = 'canceled', open_in = null, version = version + 1, updated_at = taskrpc.now(),
+        call = 'cancel', call_at = taskrpc.now(), call_version = version + 1
+    where id = $1 returning id
+)
+insert into taskrpc.event (workflow_id, kind, subject) select id, 'ended', id from changed
+"""
 
 
 async def test_a_killed_flow_cancels_what_it_has_started(flows: Flows) -> None:
@@ -33,6 +45,39 @@ async def test_a_killed_flow_cancels_what_it_has_started(flows: Flows) -> None:
     with pytest.raises(TaskRpcError) as refused:
         await flows.call("awf.workflow/kill", id=id)
     assert refused.value.type == "workflow-has-been-done"
+
+
+async def _all_killed(flows: Flows, id: str) -> Any:
+    """The workflow once all of its execution's runs are killed."""
+
+    async def killed() -> Any:
+        states = await flows.states(id)
+        return states and all(state.endswith(" KILLED") for state in states)
+
+    await until(killed)
+    return await flows.workflow(id)
+
+
+async def test_a_flow_whose_definition_is_deleted_is_killed(flows: Flows, clock: Clock) -> None:
+    await flows.put(work())
+    id = await flows.server.parts.services.asynchronous.submit("company.team.flow", {}, Submission())
+    await flows.reaches(id, "RUNNING")
+    await flows.call("awf.flow/delete", id="flow", namespace="company.team")
+    await clock.advance(1)
+    assert (await flows.ended(id))["state"] == "KILLED"
+    assert (await _all_killed(flows, id))["state"] == "KILLED"
+
+
+async def test_a_flow_that_a_server_of_a_former_version_has_canceled_is_killed(
+    flows: Flows, observer: asyncpg.Connection
+) -> None:
+    """That one leaves the state as it is."""
+    await flows.put(work())
+    id = await flows.begin()
+    await flows.reaches(id, "RUNNING")
+    await observer.execute(_FORMER_CANCEL, id)
+    flows.server.parts.services.executions.loop.told([id])
+    assert (await _all_killed(flows, id))["state"] == "KILLED"
 
 
 async def test_a_killed_flow_is_not_restarted_before_it_knows(flows: Flows, observer: asyncpg.Connection) -> None:

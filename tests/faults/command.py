@@ -43,7 +43,13 @@ def _arguments(scenario: Scenario, prog: str, description: str | None) -> argpar
     )
     parser.add_argument("--check", type=Path, metavar="HISTORY", help="check a history that was kept, and do no more")
     parser.add_argument("--list", action="store_true", help="tell the names of all faults")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.former is not None:
+        if "other-version" not in scenario.names:
+            parser.error("--former: nothing restarts servers to another version here")
+        if not (given.former / "taskrpc" / "__init__.py").is_file():
+            parser.error(f"--former: {given.former} is no checkout: it has no taskrpc/__init__.py")
+    return given
 
 
 def command(scenario: Scenario, prog: str, description: str | None) -> int:

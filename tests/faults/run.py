@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +86,8 @@ def _head(scenario: Scenario, world: World, minutes: float, seed: str, wanted: C
     names = [server.name for server in world.servers]
     run_is = {"minutes": minutes, "seed": seed, "nemesis": sorted(wanted), "complete": complete, "servers": names}
     wrong_clocks = faketime_library() is not None
-    return {**run_is, "wrong_clocks": wrong_clocks, "wall": time.time(), "definitions": DEFINITIONS}
+    former = scenario.former and str(scenario.former)
+    return {**run_is, "former": former, "wrong_clocks": wrong_clocks, "wall": time.time(), "definitions": DEFINITIONS}
 
 
 async def _maltreat(
@@ -114,15 +115,20 @@ async def _maltreat(
         with_flows = await define(_administrator("first-administrator", world, recorder, seed, at_the_end))
     await asyncio.gather(*(executors.start() for executors in world.executors))
     say(f"working, {left} faults to come")
-    async with asyncio.TaskGroup() as group:
-        watching = group.create_task(recorder.watch_stalls())
-        async with asyncio.TaskGroup() as work:
-            work.create_task(nemesis.run(plan, struck))
-            clients = run_workload(recorder, world.addresses, seed, with_flows=with_flows, is_over=is_over)
-            work.create_task(clients)
-        watching.cancel()
+    workload = run_workload(recorder, world.addresses, seed, with_flows=with_flows, is_over=is_over)
+    await _side_by_side(recorder, nemesis.run(plan, struck), workload)
     with contextlib.ExitStack() as at_the_end:
         await delete_rules(_administrator("last-administrator", world, recorder, seed, at_the_end))
+
+
+async def _side_by_side(recorder: Recorder, *works: Coroutine[Any, Any, None]) -> None:
+    """Carries all out, and watches meanwhile whether there is a processor to do so."""
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(recorder.watch_stalls())
+        async with asyncio.TaskGroup() as together:
+            for work in works:
+                together.create_task(work)
+        watching.cancel()
 
 
 def _administrator(name: str, world: World, recorder: Recorder, seed: str, at_the_end: contextlib.ExitStack) -> Party:

@@ -101,8 +101,10 @@ with held as materialized (
 select id from fence;
 
 -- name: enter_state
--- Shows the state of an execution on its workflow, which is locked. $1 id, $2 state.
-update taskrpc.task set state = $2, version = version + 1, updated_at = taskrpc.now() where id = $1 returning *;
+-- Shows the state of an execution on its workflow, which is locked, if it is another. $1 id, $2 state.
+update taskrpc.task set state = $2, version = version + 1, updated_at = taskrpc.now()
+where id = $1 and state is distinct from $2
+returning *;
 
 -- name: end_execution
 -- Ends the workflow of an execution, which is locked. $1 id, $2 state, $3 outcome, $4 result, $5 error, $6 reason.

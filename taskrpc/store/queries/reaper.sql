@@ -150,7 +150,7 @@ select * from changed;
 
 -- name: drop
 -- Ends tasks and workflows whose timeout has passed, or whose definition was deleted (see drop_submissions), wherever they
--- are. What a workflow leaves open is swept by whoever finds its last event.
+-- are; executions of flows are KILLED. What a workflow leaves open is swept by whoever finds its last event.
 -- Edges: waiting, ready, requested, in-progress -dropped-> done.
 -- Workflow edges: created, in-progress -dropped-> done.
 with fit as materialized (
@@ -169,6 +169,7 @@ with fit as materialized (
         outcome = case when t.stop_requested then 'canceled' else 'failed' end,
         outcome_reason = case when not t.stop_requested then json_build_object(
             'type', 'awf.task/dropped', 'message', fit.message) end,
+        state = case when t.state is not null then 'KILLED' end,
         queued = false, held = false, wake_at = null, lease_at = null, due_at = null, drop_at = null, open_in = null,
         ends_at = null, listens = null,
         expire_at = taskrpc.expiry(fit.retention, t.submission, t.created_at),

@@ -22,6 +22,7 @@ from taskrpc.core.flow.advance.state import ROOT, Block, Run, State
 from taskrpc.core.flow.advance.subflows import item_ended, subflow_ended
 from taskrpc.core.flow.advance.work import Work
 from taskrpc.core.flow.durations import instant
+from taskrpc.core.flow.expressions.errors import ExpressionError
 from taskrpc.core.flow.inputs import resolve_inputs
 from taskrpc.core.flow.model import Flow
 
@@ -129,9 +130,18 @@ def check_promises(work: Work) -> None:
     for promise in work.flow.sla:
         if promise.condition is None or work.root_ended:
             continue
-        if not rendering(work, work.root()).condition(promise.condition):
+        if not _holds(work, promise.condition):
             _promise_broken(work, promise.id)
             return
+
+
+def _holds(work: Work, condition: str) -> bool:
+    """One that cannot be worked out does not hold."""
+    try:
+        return rendering(work, work.root()).condition(condition)
+    except ExpressionError as error:
+        work.log(work.root(), "ERROR", str(error))
+        return False
 
 
 # -- pauses --------------------

@@ -11,6 +11,7 @@ from taskrpc.core.flow.advance.events import Ended, StartFlow, StartTask
 from taskrpc.core.flow.advance.state import Block, Run
 from taskrpc.core.flow.advance.work import Work
 from taskrpc.core.flow.durations import moment
+from taskrpc.core.flow.expressions.errors import ExpressionError
 from taskrpc.core.flow.expressions.rendering import Rendering
 from taskrpc.core.flow.expressions.values import text_of
 from taskrpc.core.flow.inputs import InvalidInputError, resolve_inputs
@@ -141,9 +142,14 @@ def subflow_ended(work: Work, run: Run, event: Ended) -> None:
 
 
 def _passed_on(work: Work, run: Run, task: Task, state: str) -> str:
-    if state in ("FAILED", "KILLED", "WARNING") and _flag(rendering(work, run), task, "transmitFailed", True):
-        return state
-    return "SUCCESS"
+    """What the end of a subflow means for its task; where that cannot be worked out, the task has failed."""
+    if state not in ("FAILED", "KILLED", "WARNING"):
+        return "SUCCESS"
+    try:
+        return state if _flag(rendering(work, run), task, "transmitFailed", True) else "SUCCESS"
+    except ExpressionError as error:
+        work.log(run, "ERROR", str(error))
+        return "FAILED"
 
 
 # -- ForEachItem --------------------

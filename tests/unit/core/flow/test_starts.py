@@ -24,6 +24,7 @@ from taskrpc.core.flow.graph import mermaid
 from taskrpc.core.flow.triggers import Firing, fires
 from tests.flows.simulation import NOON, SECOND, World
 from tests.unit.core.flow.flows import fail, flow, flowable, log, value, work
+from tests.unit.core.flow.runs import messages
 from tests.unit.core.flow.subflows import SUBFLOW
 
 # -- the start, promises --------------------
@@ -174,3 +175,13 @@ def test_a_subflow_is_started_under_the_same_id_whenever_the_step_is_done() -> N
         step = advance(parent, begin(parent, "e", NOON), [Started(NOON)], facts)
         ids |= {action.id for action in step.actions if isinstance(action, StartFlow)}
     assert len(ids) == 1
+
+
+@pytest.mark.parametrize("condition", ["{{ outputs.nope.x }}", "{{ 'AGEA' | base64decode }}"])
+def test_a_promise_that_cannot_be_worked_out_is_not_kept(condition: str) -> None:
+    world = World()
+    promise = {"id": "p", "type": "EXECUTION_ASSERTION", "assert": condition, "behavior": "FAIL"}
+    execution = world.start(flow(log("a"), sla=[promise]))
+    world.settle()
+    assert execution.state.head.state == "FAILED"
+    assert messages(execution)[-1] == "the promise p is not kept"

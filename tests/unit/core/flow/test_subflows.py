@@ -33,6 +33,7 @@ def test_a_subflow_gives_its_outputs_and_its_state() -> None:
     [
         ("tasks: [{id: f, type: core.execution.Fail}]", {}, "FAILED"),
         ("tasks: [{id: f, type: core.execution.Fail}]", {"transmitFailed": False}, "SUCCESS"),
+        ("tasks: [{id: f, type: core.execution.Fail}]", {"transmitFailed": "{{ missing }}"}, "FAILED"),
         ("tasks: [{id: x, type: core.execution.Exit, state: WARNING}]", {}, "WARNING"),
         ("tasks: [{id: x, type: core.execution.Exit, state: CANCELLED}]", {}, "SUCCESS"),
         ("tasks: [{id: f, type: core.execution.Fail}]", {"wait": False}, "SUCCESS"),
