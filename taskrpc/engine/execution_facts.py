@@ -42,13 +42,12 @@ class Sources:
 class Outside:
     """The facts of one step, with the flows behind them; the outputs that it may ask for are those of an execution."""
 
-    def __init__(self, sources: Sources, execution_id: str | None, namespace: str, known: Mapping[Key, Any]) -> None:
+    def __init__(self, sources: Sources, execution_id: str | None, known: Mapping[Key, Any]) -> None:
         self.facts = Facts(known)
         self.facts.learn(("environment",), {"envs": dict(sources.envs), "globals": {}, "kestra": {}})
         self.templates: dict[Key, Any] = {}
         self._sources = sources
         self._execution_id = execution_id
-        self._namespace = namespace
         self._loaded: dict[tuple[str, str, str], LoadedFlow] = {}
 
     async def learn(self, key: Key) -> None:
@@ -69,7 +68,7 @@ class Outside:
             case "template":
                 return await self._template(*key)
             case "secret":
-                return await namespaces.secrets.reveal(self._namespace, key[0])
+                return await namespaces.secrets.reveal(*key)
             case "kv":
                 value = (await namespaces.keys.get(*key))["value"]
                 return orjson.loads(value.text) if isinstance(value, JsonText) else value

@@ -95,7 +95,7 @@ class Steps:
         """
         told = await self._admitted(cached, [(row, _heard(cached, row)) for row in rows])
         events = [event for _, event in told if event is not None]
-        outside = Outside(self._sources, cached.id, cached.loaded.flow.namespace, cached.templates)
+        outside = Outside(self._sources, cached.id, cached.templates)
         step = await self._advance(cached, events, outside)
         places = await places_of(self._sources.files, cached, step)
         deeds = Actions(cached, step, outside, self._definitions, places, serial_id()).deeds
