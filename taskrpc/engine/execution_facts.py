@@ -1,13 +1,13 @@
 """What steps of executions have to know from outside: fetched when a step asks for it, and known for that step only."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 
 from taskrpc.core.file_uri import PREFIX
-from taskrpc.core.flow.advance.facts import Facts, Key
+from taskrpc.core.flow.advance.facts import Facts, Key, MissingFactError
 from taskrpc.core.flow.parse import parse_template
 from taskrpc.core.flow.reading import InvalidFlowError
 from taskrpc.core.json_text import JsonText
@@ -26,6 +26,8 @@ _ABSENT: Final = frozenset(
         "not-configured", "invalid-params",
     }
 )  # fmt: skip
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,14 @@ class Outside:
         self._sources = sources
         self._execution_id = execution_id
         self._loaded: dict[tuple[str, str, str], LoadedFlow] = {}
+
+    async def answer(self, ask: Callable[[Facts], T]) -> T:
+        """What is made of the facts, once all that is asked for is known. Raises what `ask` raises, `unavailable`."""
+        while True:
+            try:
+                return ask(self.facts)
+            except MissingFactError as missing:
+                await self.learn(missing.key)
 
     async def learn(self, key: Key) -> None:
         """Finds out what a step has asked for. Raises `unavailable`."""

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from taskrpc.core.access import digest_of
 from taskrpc.core.definition import shown
-from taskrpc.core.flow.advance.facts import Facts, MissingFactError
+from taskrpc.core.flow.advance.facts import Facts
 from taskrpc.core.flow.advance.state import Changes, Head, State
 from taskrpc.core.flow.durations import moment
 from taskrpc.core.flow.expressions.errors import ExpressionError
@@ -202,14 +202,10 @@ class FlowTriggers:
 
     async def _asking(self, render: Callable[[Facts], T], execution_id: str | None = None) -> T:
         """What is rendered, once all is known that its expressions speak of."""
-        outside = Outside(self._sources, execution_id, {})
-        while True:
-            try:
-                return render(outside.facts)
-            except MissingFactError as missing:
-                await outside.learn(missing.key)
-            except ExpressionError as error:
-                raise invalid_params("inputs", str(error)) from None
+        try:
+            return await Outside(self._sources, execution_id, {}).answer(render)
+        except ExpressionError as error:
+            raise invalid_params("inputs", str(error)) from None
 
     async def _new(self, request: TaskRequest, loaded: LoadedFlow, firing: Firing) -> NewWorkflow:
         if not isinstance(firing.inputs, Mapping):
