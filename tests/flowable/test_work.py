@@ -92,11 +92,7 @@ tasks:
     assert found == {"there": "./plans/spring.txt", "is": "this is plans/spring.txt"}
 
 
-async def test_a_directory_that_began_anew_is_not_served_by_an_executor_that_was_cut_off(
-    database_url: str, clock: Clock, tmp_path: Path
-) -> None:
-    ran, go = tmp_path / "ran", tmp_path / "go"
-    flow = f"""
+LONG_WORK = """
 id: lost
 namespace: company.garden
 tasks:
@@ -107,12 +103,18 @@ tasks:
         type: scripts.shell.Commands
         commands: ['echo $$ >> {ran}; while ! [ -e {go} ]; do sleep 0.05; done']
 """
+
+
+async def test_a_directory_that_began_anew_is_not_served_by_an_executor_that_was_cut_off(
+    database_url: str, clock: Clock, tmp_path: Path
+) -> None:
+    ran, go = tmp_path / "ran", tmp_path / "go"
     async with empty_workshop(database_url, tmp_path) as at:
         stage = Stage(at.running, at.client, at.http, clock)
         executor = Executor(at.running.url)
         FlowLeaves(at.running.url).register(executor, concurrency=1)
         async with serving(executor):
-            id = await stage.begin(flow)
+            id = await stage.begin(LONG_WORK.format(ran=ran, go=go))
             await written(ran)
             await stage.pass_time(121)
             await stage.pass_time(10)
