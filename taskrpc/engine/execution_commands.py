@@ -16,7 +16,7 @@ from taskrpc.core.flow.view import run_number, shown_runs
 from taskrpc.core.ids import derived_id, is_id, serial_id, uuid7
 from taskrpc.core.lifecycle import not_found
 from taskrpc.core.model import Resource, Row
-from taskrpc.engine.execution_cache import Cached
+from taskrpc.engine.execution_cache import LONGEST_OUTPUTS, Cached
 from taskrpc.engine.execution_starts import Starts, refused_inputs, workflow_of
 from taskrpc.engine.execution_steps import Steps
 from taskrpc.engine.requests import TaskRequest, already_exists
@@ -28,7 +28,7 @@ from taskrpc.store.recovery import fetch_through_outages, through_outages
 from taskrpc.store.signals import Signals
 from taskrpc.store.workflows import NewWorkflow, WorkflowCreations
 
-# A replay copies the outputs of the runs that it keeps.
+# A replay from a task run on copies the outputs of the runs that it keeps.
 _ALL: Final = 2**30
 _PATIENCE_SECONDS: Final = 10.0
 _PAUSE_SECONDS: Final = 0.005
@@ -56,7 +56,7 @@ class ExecutionCommands:
 
         async def attempt(cached: Cached) -> Row | None:
             n = _paused_run(cached, run_id)
-            values = _checked(cached, n, inputs, await self._starts.now())
+            values = await self._checked(cached, n, inputs)
             body = document_text({"run": n, "inputs": values, "by": by})
             return await self._change("resume_execution", workflow_id, body, call)
 
@@ -82,7 +82,7 @@ class ExecutionCommands:
 
         Raises `cannot-replay`, `workflow-already-exists`.
         """
-        cached, row = await self._seen(workflow_id, "replay")
+        cached, row = await self._seen(workflow_id, "replay", LONGEST_OUTPUTS if run_id is None else _ALL)
         target = None if run_id is None else _known_run(cached, run_id)
         call = serial_id() if call_id is None else derived_id("replay", workflow_id, call_id)
         state = await self._replayed(cached, new_id or (uuid7() if call_id is None else call), target)
@@ -130,14 +130,26 @@ class ExecutionCommands:
 
     # -- how it is done --------------------
 
-    async def _seen(self, workflow_id: str, call: str) -> tuple[Cached, Row]:
-        """An execution with its workflow. Raises `workflow-not-found`, `cannot-…` for one that is no flow's."""
+    async def _checked(self, cached: Cached, n: int, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        flow, state, at = cached.loaded.flow, cached.state, await self._starts.now()
+        try:
+            return await self._steps.outside(cached).answer(
+                lambda facts: check_resume(flow, state, n, inputs, at, facts)
+            )
+        except InvalidInputError as error:
+            raise refused_inputs(error, "inputs") from None
+
+    async def _seen(self, workflow_id: str, call: str, longest_outputs: int = LONGEST_OUTPUTS) -> tuple[Cached, Row]:
+        """An execution with its workflow; longer outputs may be left out.
+
+        Raises `workflow-not-found`, `cannot-…` for one that is no flow's.
+        """
         rows = await self._database.fetch("tasks_by_id", [workflow_id]) if is_id(workflow_id) else []
         if not rows or rows[0]["kind"] != "workflow":
             raise not_found(workflow_id, "workflow")
         if rows[0]["state"] is None:
             raise TaskRpcError(f"cannot-{call}", f"Workflow {workflow_id} is not of a flow: it decides by decisions")
-        cached = await self._steps.load(workflow_id, _ALL)
+        cached = await self._steps.load(workflow_id, longest_outputs)
         if cached is None:
             raise not_found(workflow_id, "workflow")
         return cached, rows[0]
@@ -176,13 +188,6 @@ def _paused_run(cached: Cached, run_id: str | None) -> int:
             "several task runs wait: say taskRunId" if paused else "no task run waits to be resumed"
         )
     raise TaskRpcError("cannot-resume", problem, {"state": cached.state.head.state, "taskRunIds": shown})
-
-
-def _checked(cached: Cached, n: int, inputs: Mapping[str, Any], at: int) -> dict[str, Any]:
-    try:
-        return check_resume(cached.loaded.flow, cached.state, n, inputs, at)
-    except InvalidInputError as error:
-        raise refused_inputs(error, "inputs") from None
 
 
 def _known_run(cached: Cached, run_id: str) -> int:

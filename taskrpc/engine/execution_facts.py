@@ -1,13 +1,13 @@
 """What steps of executions have to know from outside: fetched when a step asks for it, and known for that step only."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 
 from taskrpc.core.file_uri import PREFIX
-from taskrpc.core.flow.advance.facts import Facts, Key
+from taskrpc.core.flow.advance.facts import Facts, Key, MissingFactError
 from taskrpc.core.flow.parse import parse_template
 from taskrpc.core.flow.reading import InvalidFlowError
 from taskrpc.core.json_text import JsonText
@@ -27,6 +27,8 @@ _ABSENT: Final = frozenset(
     }
 )  # fmt: skip
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:
@@ -42,14 +44,21 @@ class Sources:
 class Outside:
     """The facts of one step, with the flows behind them; the outputs that it may ask for are those of an execution."""
 
-    def __init__(self, sources: Sources, execution_id: str | None, namespace: str, known: Mapping[Key, Any]) -> None:
+    def __init__(self, sources: Sources, execution_id: str | None, known: Mapping[Key, Any]) -> None:
         self.facts = Facts(known)
         self.facts.learn(("environment",), {"envs": dict(sources.envs), "globals": {}, "kestra": {}})
         self.templates: dict[Key, Any] = {}
         self._sources = sources
         self._execution_id = execution_id
-        self._namespace = namespace
         self._loaded: dict[tuple[str, str, str], LoadedFlow] = {}
+
+    async def answer(self, ask: Callable[[Facts], T]) -> T:
+        """What is made of the facts, once all that is asked for is known. Raises what `ask` raises, `unavailable`."""
+        while True:
+            try:
+                return ask(self.facts)
+            except MissingFactError as missing:
+                await self.learn(missing.key)
 
     async def learn(self, key: Key) -> None:
         """Finds out what a step has asked for. Raises `unavailable`."""
@@ -69,7 +78,7 @@ class Outside:
             case "template":
                 return await self._template(*key)
             case "secret":
-                return await namespaces.secrets.reveal(self._namespace, key[0])
+                return await namespaces.secrets.reveal(*key)
             case "kv":
                 value = (await namespaces.keys.get(*key))["value"]
                 return orjson.loads(value.text) if isinstance(value, JsonText) else value

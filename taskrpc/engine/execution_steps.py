@@ -76,6 +76,10 @@ class Steps:
                 text = await self._store.outputs(execution_id, run.n)
                 run.outputs = None if text is None else orjson.loads(text)
 
+    def outside(self, cached: Cached) -> Outside:
+        """What can be known around an execution."""
+        return Outside(self._sources, cached.id, cached.templates)
+
     async def break_off(self, execution_id: str, problem: str) -> None:
         """Ends an execution that cannot go on: it has failed, and what it has open is canceled."""
         row = await self._store.get(execution_id)
@@ -95,7 +99,7 @@ class Steps:
         """
         told = await self._admitted(cached, [(row, _heard(cached, row)) for row in rows])
         events = [event for _, event in told if event is not None]
-        outside = Outside(self._sources, cached.id, cached.loaded.flow.namespace, cached.templates)
+        outside = self.outside(cached)
         step = await self._advance(cached, events, outside)
         places = await places_of(self._sources.files, cached, step)
         deeds = Actions(cached, step, outside, self._definitions, places, serial_id()).deeds

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from taskrpc.core.access import digest_of
 from taskrpc.core.definition import shown
-from taskrpc.core.flow.advance.facts import Facts, MissingFactError
+from taskrpc.core.flow.advance.facts import Facts
 from taskrpc.core.flow.advance.state import Changes, Head, State
 from taskrpc.core.flow.durations import moment
 from taskrpc.core.flow.expressions.errors import ExpressionError
@@ -98,7 +98,7 @@ class FlowTriggers:
 
     async def _is_key(self, key: str, trigger: Trigger, flow: Flow, at: int) -> bool:
         try:
-            expected = await self._asking(flow, lambda facts: key_of(trigger, flow, at, facts))
+            expected = await self._asking(lambda facts: key_of(trigger, flow, at, facts))
         except TaskRpcError as refusal:
             if refusal.type in OUTAGES:
                 raise
@@ -147,9 +147,7 @@ class FlowTriggers:
 
     async def _advanced(self, listener: Listener, source: LoadedFlow, state: State, place: int) -> list[Advance]:
         name, loaded, trigger = listener
-        names = await self._asking(
-            loaded.flow, lambda facts: helps(trigger, loaded.flow, source.flow, state, facts), state.head.id
-        )
+        names = await self._asking(lambda facts: helps(trigger, loaded.flow, source.flow, state, facts), state.head.id)
         if not names:
             return []
         started = await self._started(listener, source, state, place)
@@ -159,7 +157,7 @@ class FlowTriggers:
         name, loaded, trigger = listener
         try:
             firing = await self._asking(
-                loaded.flow, lambda facts: fires(trigger, loaded.flow, source.flow, state, facts), state.head.id
+                lambda facts: fires(trigger, loaded.flow, source.flow, state, facts), state.head.id
             )
             if firing is None or await self._store.is_stopped(name, trigger.id):
                 return []
@@ -200,18 +198,14 @@ class FlowTriggers:
         raise definition_not_found(rule_id(name, trigger_id))
 
     async def _begins(self, loaded: LoadedFlow, trigger: Trigger, said: Mapping[str, Any], at: int) -> Firing | None:
-        return await self._asking(loaded.flow, lambda facts: begins(trigger, loaded.flow, said, at, facts))
+        return await self._asking(lambda facts: begins(trigger, loaded.flow, said, at, facts))
 
-    async def _asking(self, flow: Flow, render: Callable[[Facts], T], execution_id: str | None = None) -> T:
+    async def _asking(self, render: Callable[[Facts], T], execution_id: str | None = None) -> T:
         """What is rendered, once all is known that its expressions speak of."""
-        outside = Outside(self._sources, execution_id, flow.namespace, {})
-        while True:
-            try:
-                return render(outside.facts)
-            except MissingFactError as missing:
-                await outside.learn(missing.key)
-            except ExpressionError as error:
-                raise invalid_params("inputs", str(error)) from None
+        try:
+            return await Outside(self._sources, execution_id, {}).answer(render)
+        except ExpressionError as error:
+            raise invalid_params("inputs", str(error)) from None
 
     async def _new(self, request: TaskRequest, loaded: LoadedFlow, firing: Firing) -> NewWorkflow:
         if not isinstance(firing.inputs, Mapping):

@@ -50,7 +50,7 @@ class Execution:
             await self._release()
             raise
         except Exception as error:
-            if _is_stale(error):
+            if is_stale(error):
                 logger.info("task %s is abandoned: %s", self._id, error)
             else:
                 logger.exception("task %s is left to its timeout", self._id)
@@ -88,7 +88,7 @@ class Execution:
             try:
                 answer = await self._send(notice)
             except TaskRpcError as refusal:
-                if _is_stale(refusal):
+                if is_stale(refusal):
                     self._abandon(task, function, refusal)
                     return
                 logger.warning("task %s: a report was refused: %s", self._id, refusal)
@@ -130,7 +130,7 @@ class Execution:
                 await self._client.success(self._id, self._exec_id, ending.result)
                 return
             except TaskRpcError as refusal:
-                if _is_stale(refusal):
+                if is_stale(refusal):
                     raise
                 message = f"The result was refused: {refusal.message}"
                 ending = Failure.of(TaskRpcError(refusal.type, message, refusal.data))
@@ -138,7 +138,7 @@ class Execution:
         try:
             await self._client.fail(self._id, self._exec_id, ending.error)
         except TaskRpcError as refusal:
-            if _is_stale(refusal):
+            if is_stale(refusal):
                 raise
             await self._client.fail(self._id, self._exec_id, ending.in_short(refusal).error)
 
@@ -157,5 +157,6 @@ class Execution:
             logger.info("task %s could not be released: %s", self._id, error)
 
 
-def _is_stale(error: Exception) -> bool:
+def is_stale(error: Exception) -> bool:
+    """Whether a call was refused because its execution is no longer the current one of its task."""
     return isinstance(error, TaskRpcError) and error.type in _STALE

@@ -7,6 +7,7 @@ import pytest
 
 from taskrpc.core.submission import Submission
 from taskrpc.errors import TaskRpcError
+from taskrpc.store.executions import ExecutionStore
 from taskrpc.store.statements import SQL
 from tests.databases import Clock
 from tests.executions.flows import Flows, log, work
@@ -21,6 +22,8 @@ with changed as (
 )
 insert into taskrpc.event (workflow_id, kind, subject) select id, 'ended', id from changed
 """
+# Outputs of which an execution in memory has no copy.
+LONG: Final = 5000
 
 
 async def test_a_killed_flow_cancels_what_it_has_started(flows: Flows) -> None:
@@ -109,6 +112,22 @@ async def test_a_paused_flow_is_resumed_with_inputs(flows: Flows) -> None:
     assert first["resource"]["id"] == id
 
 
+async def test_what_a_resume_asks_for_may_depend_on_what_the_flow_knows(flows: Flows) -> None:
+    await flows.call("awf.kv/put", namespace="company.team", key="who", value="ada")
+    asked = [
+        {"id": "who", "type": "STRING", "defaults": "{{ kv('who') }}"},
+        {"id": "made", "type": "INT", "defaults": "{{ outputs.work.made | length }}"},
+    ]
+    told = {"id": "r", "type": "core.debug.Return", "format": "{{ outputs.ask.onResume | toJson }}"}
+    await flows.put(work(), {"id": "ask", "type": "core.flow.Pause", "onResume": asked}, told)
+    id = await flows.begin()
+    await flows.work(made="x" * LONG)
+    await flows.reaches(id, "PAUSED")
+    await flows.call("awf.workflow/resume", id=id)
+    await flows.ended(id, "SUCCESS")
+    assert (await flows.runs(id))[-1]["outputs"] == {"value": f'{{"who":"ada","made":{LONG}}}'}
+
+
 async def test_of_several_pauses_one_has_to_be_named(flows: Flows) -> None:
     pauses = [{"id": name, "type": "core.flow.Pause"} for name in ("p", "q")]
     await flows.put({"id": "both", "type": "core.flow.Parallel", "tasks": pauses})
@@ -145,6 +164,28 @@ async def test_a_failed_flow_is_restarted(flows: Flows) -> None:
     with pytest.raises(TaskRpcError) as refused:
         await flows.call("awf.workflow/restart", id=id)
     assert refused.value.type == "cannot-restart"
+
+
+@pytest.mark.parametrize("call", ["resume", "restart", "replay"])
+async def test_long_outputs_are_not_read_where_they_are_not_needed(
+    flows: Flows, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    await flows.put(work(), {"id": "ask", "type": "core.flow.Pause"})
+    id = await flows.begin()
+    await flows.work(made="x" * LONG)
+    await flows.reaches(id, "PAUSED")
+    read: list[int] = []
+    runs = ExecutionStore.runs
+
+    async def watched(store: ExecutionStore, key: int, longest_outputs: int) -> list[asyncpg.Record]:
+        found = await runs(store, key, longest_outputs)
+        read.append(sum(len(row["outputs"] or "") for row in found))
+        return found
+
+    monkeypatch.setattr(ExecutionStore, "runs", watched)
+    await flows.call(f"awf.workflow/{call}", id=id)
+    assert read
+    assert max(read) < LONG
 
 
 async def test_a_flow_is_replayed_from_a_task_run_on(flows: Flows) -> None:

@@ -1,9 +1,18 @@
 """Tasks that share a directory on one executor, and those that wait for somebody or for a time."""
 
-import pytest
+from pathlib import Path
+from typing import Any
 
+import pytest
+from taskrpc_executors import FlowLeaves
+
+from taskrpc import Executor
 from taskrpc.errors import TaskRpcError
+from tests.databases import Clock
+from tests.executor.conftest import serving
+from tests.executor.workshop import empty_workshop
 from tests.flowable.conftest import Stage
+from tests.leaves.processes import written
 from tests.system.waiting import until
 
 SHARED = """
@@ -81,6 +90,61 @@ tasks:
 """
     found = (await stage.run(flow)).outputs("look")["vars"]
     assert found == {"there": "./plans/spring.txt", "is": "this is plans/spring.txt"}
+
+
+LONG_WORK = """
+id: lost
+namespace: company.garden
+tasks:
+  - id: bed
+    type: core.flow.WorkingDirectory
+    tasks:
+      - id: sow
+        type: scripts.shell.Commands
+        commands: ['echo $$ >> {ran}; while ! [ -e {go} ]; do sleep 0.05; done']
+"""
+
+
+async def test_a_directory_that_began_anew_is_not_served_by_an_executor_that_was_cut_off(
+    database_url: str, clock: Clock, tmp_path: Path
+) -> None:
+    ran, go = tmp_path / "ran", tmp_path / "go"
+    async with empty_workshop(database_url, tmp_path) as at:
+        stage = Stage(at.running, at.client, at.http, clock)
+        executor = Executor(at.running.url)
+        FlowLeaves(at.running.url).register(executor, concurrency=1)
+        async with serving(executor):
+            id = await stage.begin(LONG_WORK.format(ran=ran, go=go))
+            await written(ran)
+            await stage.pass_time(121)
+            await stage.pass_time(10)
+            (directory,) = await _polled(stage, "core.flow.WorkingDirectory")
+            child = await until(lambda: _ready(stage, f"working-directory:{id}-1"))
+            go.touch()
+            await until(lambda: _handed_back(stage, child))
+            for _ in ("the task", "the end"):
+                (task,) = await _polled(stage, f"working-directory:{id}-1")
+                await stage.client.success(task["id"], task["execId"], {})
+            await stage.client.success(directory["id"], directory["execId"], {"outputFiles": {}})
+            await stage.ended(id)
+    assert len(ran.read_text().split()) == 1
+
+
+async def _polled(stage: Stage, definition: str) -> list[Any]:
+    """One task, in this test's hands."""
+    answer = await stage.client.long_poll([definition], start=True)
+    return list(answer["resources"])
+
+
+async def _ready(stage: Stage, definition: str) -> str | None:
+    """The id of the task that waits in a queue."""
+    found = (await stage.client.list(include_definitions=[definition], status=["ready"]))["resources"]
+    return found[0]["id"] if found else None
+
+
+async def _handed_back(stage: Stage, task: str) -> bool:
+    log = (await stage.client.status(task, include_log=True))["log"]
+    return any(entry["action"] == "awf.task/release" for entry in log)
 
 
 PAUSE = """

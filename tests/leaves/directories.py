@@ -17,16 +17,21 @@ class Directory:
 
     bench: Bench
     id: str
-    queue: str
+    run: str
 
     @classmethod
     async def begin(cls, bench: Bench, place: dict[str, Any] | None = None, **properties: Any) -> "Directory":
         """Sends a directory; `place` is what the flow engine says of it besides."""
-        run = f"run-{next(_numbers)}"
-        queue = f"working-directory:{run}"
-        await bench.client.definition_put(queue, {"allowedRetryCount": 1})
-        execution = {"taskRunId": run, "namespace": "company.team"} | (place or {})
-        return cls(bench, await create(bench.client, {**properties, "$execution": execution}, TYPE), queue)
+        execution = {"taskRunId": f"run-{next(_numbers)}", "namespace": "company.team"} | (place or {})
+        id = await create(bench.client, {**properties, "$execution": execution}, TYPE)
+        directory = cls(bench, id, execution["taskRunId"])
+        await bench.client.definition_put(directory.queue, {"allowedRetryCount": 1})
+        return directory
+
+    @property
+    def queue(self) -> str:
+        """The definition of its tasks."""
+        return f"working-directory:{self.run}"
 
     async def child(self, type: str, **properties: Any) -> Any:
         """A task in the directory, when it is done."""

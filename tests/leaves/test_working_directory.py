@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.databases import Clock
 from tests.executor.conftest import create, done, resource_of
 from tests.executor.workshop import empty_workshop
 from tests.leaves.conftest import Bench
@@ -126,6 +127,46 @@ async def test_a_directory_that_is_canceled_ends_with_what_runs_in_it(bench: Ben
     await until(handed_back)
 
 
+async def test_a_directory_that_was_given_up_meanwhile_carries_nothing_out(bench: Bench, clock: Clock) -> None:
+    directory = await _given_up(bench, clock, inputFiles={"n": "1"})
+    seen = bench.directory / "seen"
+    task = await create(bench.client, {"type": COMMANDS, "commands": [f"cat n >> {seen}"]}, directory.queue)
+    assert (await _taken(bench, task))["status"] == "ready"
+    again = await Directory.begin(bench, {"taskRunId": directory.run}, inputFiles={"n": "2"})
+    assert (await done(bench.client, task))["outcome"] == "succeeded"
+    assert seen.read_text() == "2"
+    await again.end()
+
+
+async def test_the_end_is_not_heard_by_a_directory_that_was_given_up_meanwhile(bench: Bench, clock: Clock) -> None:
+    directory = await _given_up(bench, clock)
+    end = await create(bench.client, {"$end": True}, directory.queue)
+    assert (await _taken(bench, end))["status"] == "ready"
+    again = await Directory.begin(bench, {"taskRunId": directory.run})
+    assert (await done(bench.client, again.id))["outcome"] == "succeeded"
+
+
+async def _given_up(bench: Bench, clock: Clock, **properties: Any) -> Directory:
+    """A directory that the service has given up; its executor will hear of that with its next heartbeat."""
+    directory = await Directory.begin(bench, **properties)
+    await directory.outputs(COMMANDS, commands=["true"])
+    await clock.advance(121)
+    bench.running.reaper.poke()
+    assert (await done(bench.client, directory.id))["outcome"] == "failed"
+    return directory
+
+
+async def _taken(bench: Bench, task: str) -> dict[str, Any]:
+    """A task that was handed out, when its executor is through with it."""
+
+    async def settled() -> bool:
+        log = (await bench.client.status(task, include_log=True))["log"]
+        return bool({"awf.task/release", "awf.task/success", "awf.task/fail"} & {entry["action"] for entry in log})
+
+    await until(settled)
+    return await resource_of(bench.client, task)
+
+
 @pytest.mark.parametrize(
     ("properties", "message"),
     [
@@ -158,8 +199,7 @@ async def _executor(url: str) -> asyncio.subprocess.Process:
 
 
 async def test_a_directory_whose_executor_was_killed_starts_anew_elsewhere(database_url: str, tmp_path: Path) -> None:
-    """What the flow engine does then: the task fails by its time-out, and the engine sends it again, with another
-    queue."""
+    """Without a flow: the task fails by its time-out, and is sent again."""
     async with empty_workshop(database_url, tmp_path) as at:
         bench = Bench(at.running, at.client, at.http, tmp_path)
         await bench.client.definition_put(TYPE, {"allowedRetryCount": 1, "inProgressTimeout": 500})
@@ -174,8 +214,7 @@ async def test_a_directory_whose_executor_was_killed_starts_anew_elsewhere(datab
             "awf.task/failed-due-to-in-progress-timeout",
         )
         second = await _executor(bench.running.url)
-        again = await Directory.begin(bench, {"queue": "working-directory:run.2"}, inputFiles={"n": "1"})
-        again.queue = "working-directory:run.2"
+        again = await Directory.begin(bench, {"taskRunId": directory.run}, inputFiles={"n": "1"})
         shown = await again.outputs(FILES, outputs=["n"])
         assert await bench.content(shown["uris"]["n"]) == b"1"
         assert (await again.end())["outcome"] == "succeeded"

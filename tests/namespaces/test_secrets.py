@@ -17,6 +17,7 @@ from taskrpc.errors import TaskRpcError
 from taskrpc.secret_keys import key_file, load_cipher
 from taskrpc.settings import Settings
 from tests.engine.headless import Headless, headless
+from tests.executions.flows import Flows
 from tests.services import Rpc, running_service
 
 SECRET: Final = "correct horse battery staple"
@@ -47,6 +48,18 @@ async def test_a_secret_is_in_no_answer_no_log_and_not_in_the_database(
     assert len(rows) == 1
     assert len(shown) == 10
     assert SECRET not in f"{shown} {caplog.text} {rows}"
+
+
+async def test_a_flow_reads_secrets_of_its_namespace_and_of_others(database_url: str) -> None:
+    async with headless(database_url, secret_key=new_key()) as server:
+        await server.call("awf.secret/put", namespace="company.team", key="PASSWORD", value="ours")
+        await server.call("awf.secret/put", namespace="company", key="PASSWORD", value='{"user": "ada"}')
+        flows = Flows(server)
+        asked = "{{ secret('PASSWORD') }} {{ secret('PASSWORD', namespace='company', subkey='user') }}"
+        await flows.put({"id": "see", "type": "core.debug.Return", "format": asked})
+        id = await flows.begin()
+        await flows.ended(id, "SUCCESS")
+        assert (await flows.runs(id))[0]["outputs"] == {"value": "ours ada"}
 
 
 async def test_a_ciphertext_that_is_moved_to_another_secret_is_refused(

@@ -71,7 +71,6 @@ class Place(BaseModel):
     taskRunId: str | None = None
     files: FilesOfExecution | None = None
     cache: str | None = None
-    queue: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +80,9 @@ class Service:
     url: str
     api_key: str | None = None
 
-    def client(self) -> AsyncClient:
+    def client(self, retry: RetryPolicy = _PATIENCE) -> AsyncClient:
         """A client of its methods."""
-        return AsyncClient(self.url, api_key=self.api_key, retry=_PATIENCE)
+        return AsyncClient(self.url, api_key=self.api_key, retry=retry)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from taskrpc.client import AsyncClient, RetryPolicy
 from taskrpc.core.definition import shown
 from taskrpc.errors import TaskRpcError, invalid_params
 from taskrpc.executor import Executor, Task
+from taskrpc.executor.execution import is_stale
 
 from .directory_cache import DirectoryCache
 from .job import PLACE, Job, Leaf, NamespaceFiles, Properties, TextMap, Texts, read_place
@@ -78,37 +80,67 @@ async def _cached(job: Job, wanted: Cache | None) -> AsyncIterator[DirectoryCach
 
 
 async def _carry_out_children(job: Job, leaves: Mapping[str, Leaf]) -> None:
-    executor = Executor(job.service.url, api_key=job.service.api_key, grace=_LAST_ANSWER_SECONDS)
-    ended = asyncio.Event()
+    async with job.service.client(RetryPolicy.persistent()) as client:
+        children = _Children(job, leaves, client)
+        executor = Executor(job.service.url, api_key=job.service.api_key, grace=_LAST_ANSWER_SECONDS)
+        executor.task(_queue(job))(children.carry_out)
+        serving = asyncio.ensure_future(executor.serve())
+        told = [
+            asyncio.ensure_future(each) for each in (children.ended.wait(), children.lost.wait(), job.task.stopped())
+        ]
+        try:
+            await asyncio.wait((serving, *told), return_when=asyncio.FIRST_COMPLETED)
+            if not children.ended.is_set():
+                if serving.done():
+                    serving.result()
+                raise TaskRpcError("stopped", "The directory was asked to end, or given up, before its tasks were done")
+            executor.drain()
+            await serving
+        finally:
+            for each in (serving, *told):
+                each.cancel()
+            await asyncio.wait((serving,))
 
-    async def carry_out(task: Task) -> dict[str, Any] | None:
+
+class _Children:
+    """The tasks that come for a directory: `ended` is set by the last one, `lost` when the directory is not ours."""
+
+    def __init__(self, job: Job, leaves: Mapping[str, Leaf], client: AsyncClient) -> None:
+        self.ended = asyncio.Event()
+        self.lost = asyncio.Event()
+        self._job = job
+        self._leaves = leaves
+        self._client = client
+
+    async def carry_out(self, task: Task) -> dict[str, Any] | None:
+        """One task; None for the end."""
+        if not await self._is_ours():
+            self.lost.set()
+            await asyncio.Event().wait()  # to be cancelled, which hands the task back
         params = task.params if isinstance(task.params, Mapping) else {}
         if params.get(END):
-            ended.set()
+            self.ended.set()
             return None
-        return await _child(job, leaves, task, params)
+        return await _child(self._job, self._leaves, task, params)
 
-    executor.task(_queue(job))(carry_out)
-    serving = asyncio.ensure_future(executor.serve())
-    told = [asyncio.ensure_future(each) for each in (ended.wait(), job.task.stopped())]
-    try:
-        await asyncio.wait((serving, *told), return_when=asyncio.FIRST_COMPLETED)
-        if not ended.is_set():
-            if serving.done():
-                serving.result()
-            raise TaskRpcError("stopped", "The directory was asked to end before its tasks were done")
-        executor.drain()
-        await serving
-    finally:
-        for each in (serving, *told):
-            each.cancel()
-        await asyncio.wait((serving,))
+    async def _is_ours(self) -> bool:
+        """Whether the directory has not begun anew elsewhere while this executor was cut off.
+
+        Its next heartbeat would tell that too late: what was handed out before this question was answered with yes is
+        of the directory as it is here.
+        """
+        directory = self._job.task
+        try:
+            await self._client.notify(directory.id, directory.resource["execId"])
+        except TaskRpcError as refusal:
+            if is_stale(refusal):
+                return False
+            raise
+        return True
 
 
 def _queue(job: Job) -> str:
     """The definition of the children."""
-    if job.place.queue is not None:
-        return job.place.queue
     if job.place.taskRunId is None:
         raise invalid_params(f"{PLACE}.taskRunId", f"is required: the tasks come as {QUEUE}<taskRunId>")
     return QUEUE + job.place.taskRunId

@@ -152,11 +152,16 @@ def paused_runs(state: State) -> list[int]:
     return [n for n in state.head.pauses if state.run(n).block is not None]
 
 
-def check_resume(flow: Flow, state: State, n: int, inputs: Mapping[str, Any], at: int) -> dict[str, Any]:
-    """The values for a paused run's `onResume`; raises InvalidInputError, and ValueError if it is not paused."""
+def check_resume(
+    flow: Flow, state: State, n: int, inputs: Mapping[str, Any], at: int, facts: Facts | None = None
+) -> dict[str, Any]:
+    """The values for a paused run's `onResume`.
+
+    Raises InvalidInputError, ValueError if it is not paused, and MissingFactError for what has to be known besides.
+    """
     if not state.has(n) or state.run(n).state != "PAUSED":
         raise ValueError(f"the task run {n} is not paused")
-    work = Work(flow, state, Facts())
+    work = Work(flow, state, facts or Facts())
     work.head.now = at
     run = state.run(n)
     declared = work.task(run).properties.get("onResume", ())

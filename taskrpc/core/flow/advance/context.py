@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
+import orjson
+
 from taskrpc.core.flow.advance.state import ELSEWHERE, ROOT, Run
 from taskrpc.core.flow.advance.work import Work
 from taskrpc.core.flow.durations import instant, moment
 from taskrpc.core.flow.expressions.errors import ExpressionError
 from taskrpc.core.flow.expressions.rendering import Rendering
-from taskrpc.core.flow.expressions.values import Absent
+from taskrpc.core.flow.expressions.values import Absent, text_of
 
 _ABSENT: Final = object()
 
@@ -216,6 +218,17 @@ class ByTask(Mapping[str, Any]):
         return sum(1 for _ in self)
 
 
+def _member(secret: str, key: str, name: str) -> Any:
+    """A member of a secret that is a JSON object, as text; no message shows anything of the secret."""
+    try:
+        members = orjson.loads(secret)
+    except orjson.JSONDecodeError:
+        members = None
+    if not isinstance(members, dict):
+        raise ExpressionError(f"the secret `{key}` is not a JSON object, so it has no `{name}`")
+    return text_of(members[name]) if name in members else Absent(hint=f"Unable to find `{name}` in secret `{key}`")
+
+
 class Outside:
     """Answers the functions that look beyond the expression."""
 
@@ -230,8 +243,9 @@ class Outside:
         found = self._work.facts.ask(what, *key)
         return Absent(hint=f"Unable to find {what} `{key[-1]}`") if found is None else found
 
-    def _secret(self, key: str, subkey: str | None = None, namespace: str | None = None) -> Any:
-        return self._fact("secret", str(key))
+    def _secret(self, key: str, namespace: str | None = None, subkey: str | None = None) -> Any:
+        found = self._fact("secret", str(namespace or self._work.flow.namespace), str(key))
+        return _member(found, str(key), str(subkey)) if subkey and not isinstance(found, Absent) else found
 
     def _kv(self, key: str, namespace: str | None = None, errorOnMissing: bool = True) -> Any:
         found = self._fact("kv", str(namespace or self._work.flow.namespace), str(key))

@@ -20,8 +20,9 @@ class Facts:
     """What is known. The value None means that there is no such thing.
 
     Keys: `("flow", namespace, id, revision or "")` → Flow; `("template", namespace, id)` → (tasks, tasks by id);
-    `("secret", name)`, `("kv", namespace, key)`, `("read", uri)` → text or document; `("size", uri)` → bytes;
-    `("environment",)` → `{envs, globals, kestra}`; `("outputs", number)` → those of a run that has ELSEWHERE.
+    `("secret", namespace, key)`, `("kv", namespace, key)`, `("read", uri)` → text or document;
+    `("size", uri)` → bytes; `("environment",)` → `{envs, globals, kestra}`;
+    `("outputs", number)` → those of a run that has ELSEWHERE.
     """
 
     def __init__(self, known: Mapping[Key, Any] | None = None) -> None:

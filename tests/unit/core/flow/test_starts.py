@@ -96,7 +96,7 @@ def test_a_step_that_has_to_know_more_says_what_and_changes_nothing() -> None:
     state = begin(read, "e", NOON)
     with pytest.raises(MissingFactError) as missing:
         advance(read, state, [Started(NOON)])
-    assert missing.value.key == ("secret", "s")
+    assert missing.value.key == ("secret", "company.team", "s")
     assert state.head.state == "CREATED"
     step = advance(read, state, [Started(NOON)], Facts({missing.value.key: "x"}))
     assert (step.changes.runs[1].outputs, step.taken, step.more) == ({"value": "x"}, 1, False)

@@ -86,7 +86,7 @@ def test_a_condition_has_to_hold(kind: str | None, holds: bool) -> None:
 
 def test_a_key_may_be_an_expression() -> None:
     listener = hook(key="{{ secret('HOOK') }}-{{ flow.id }}")
-    facts = Facts({("secret", "HOOK"): "s"})
+    facts = Facts({("secret", listener.namespace, "HOOK"): "s"})
     assert key_of(listener.triggers[0], listener, NOW, facts) == "s-f"
 
 
