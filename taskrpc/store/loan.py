@@ -42,6 +42,11 @@ def unavailable(reason: str) -> TaskRpcError:
     return TaskRpcError("unavailable", f"{reason}; nothing was done, try again", {"retryAfter": 1})
 
 
+def _was_cut_off(connection: LaneConnection, error: BaseException) -> bool:
+    """Whether it was ended between two messages of one statement: asyncpg has no protocol any more to send the next."""
+    return isinstance(error, AttributeError) and connection.is_closed()
+
+
 class Loan:
     """A connection of a lane for the length of a block; tells what breaks in the block from what is only refused.
 
@@ -102,7 +107,7 @@ class Loan:
             raise unavailable(f"The database cannot work: {error}") from error
         if not isinstance(error, Exception):
             connection.terminate()  # cancelled: nobody waits for the end of the statement
-        elif isinstance(error, LOST):
+        elif isinstance(error, LOST) or _was_cut_off(connection, error):
             connection.terminate()
             self._doubted()
             raise CommitUnknown(connection.backend) from error

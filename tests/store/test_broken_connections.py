@@ -6,6 +6,8 @@ from typing import Any, Final
 import asyncpg
 import pytest
 
+from taskrpc.store.database import CommitUnknown
+from taskrpc.store.lane import LaneConnection
 from tests.engine.headless import Headless
 from tests.store.halting import HALT, go_on, halted, look_for, over_a_path
 
@@ -93,3 +95,19 @@ async def test_a_claim_that_was_rolled_back_is_sent_again(still: Headless, obser
     (task,) = (await waiting)["resources"]
     assert task["id"] == created["id"]
     assert await _logged(observer, "poll") == 1
+
+
+async def test_a_connection_that_is_ended_between_two_messages_of_a_statement_leaves_doubt(
+    still: Headless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an outage's end does it to whatever has been under way for that long."""
+    introspect = LaneConnection._introspect_types
+
+    async def cut_off(self: LaneConnection, *args: Any) -> Any:
+        self.terminate()
+        return await introspect(self, *args)
+
+    monkeypatch.setattr(LaneConnection, "_introspect_types", cut_off)
+    with pytest.raises(CommitUnknown):
+        async with still.parts.database.connection() as connection:
+            await connection.fetch("select null::taskrpc.task")
