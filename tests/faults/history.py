@@ -2,7 +2,8 @@
 
 Each line has a `kind`:
 
-    run         what the run is: seed, definitions, `wall`: the wall clock's seconds when `at` was read; `complete`
+    run         what the run is: seed, definitions, `wall`: the wall clock's seconds when `at` was read; `complete`;
+                `skipped`: the faults that were not possible, with the reasons
     invoke      a call is sent: op, client, server, method, params
     ok          its answer: op, answer
     fail        its refusal: op, error; it has not taken effect

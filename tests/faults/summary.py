@@ -66,13 +66,13 @@ def _longest_pause(ends: Sequence[float], fault: Fault) -> float:
     return max((after - before for before, after in pairwise([fault.began, *during])), default=0.0)
 
 
-def summary(history: History, violations: Sequence[Violation], skipped: Mapping[str, str]) -> str:
+def summary(history: History, violations: Sequence[Violation]) -> str:
     """The summary as a text of some dozen lines."""
     met = [(str(count), what) for what, count in seen(history).items()]
     parts = (
         _table(("", ""), _work(history, violations)),
         _table(("fault", "times", "next success: median", "worst", "longest pause"), _faults(history)),
-        _remarks(history, skipped),
+        _remarks(history),
         _table(("times", "met"), met),
         _violations(violations),
     )
@@ -113,8 +113,8 @@ def _faults(history: History) -> Iterator[tuple[str, ...]]:
         yield f"`{each.fault}`", f"{each.count}{hits}", *times, f"{each.pause:.2f} s"
 
 
-def _remarks(history: History, skipped: Mapping[str, str]) -> Iterator[str]:
-    remarks = [f"- no `{name}`: {reason}" for name, reason in skipped.items()]
+def _remarks(history: History) -> Iterator[str]:
+    remarks = [f"- no `{name}`: {reason}" for name, reason in history.run.get("skipped", {}).items()]
     if history.run.get("wrong_clocks"):
         remarks.append("- clocks of servers and executors were off by up to 90 s and drifted by up to 3 %")
     if history.stalls:
