@@ -20,28 +20,26 @@ Each line has a `kind`:
 alone. A process that is killed leaves a last line that is cut off; whatever it invoked is `info`.
 """
 
-import bisect
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, reduce
 from math import inf
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from taskrpc.core.definition import DefinitionSpec
+from tests.faults.windows import Window, common, merged
 
 Record = dict[str, Any]
-Window = tuple[float, float]
 End = Literal["ok", "fail", "info"]
 
 # Errors that say that a call may have happened, or may yet.
 OPEN_ENDED: Final = frozenset({"outcome-unknown", "internal-error"})
 WORKFLOW: Final = "AidboxWorkflow"
-# Faults that leave the other servers and the database alone: nothing may be late because of them.
-LOCAL: Final = frozenset({"kill-server", "restart-server", "kill-executors", "freeze-executors"})
+_OF_CLIENTS: Final = ("clients/", "executors")
 
 
 @dataclass(slots=True)
@@ -140,37 +138,65 @@ class History:
         name: str = resource.get("workflow-definition") or resource["definition"]
         return self._specs.get(name) or (DefinitionSpec(kind="workflow") if is_flow else DefinitionSpec())
 
-    @cached_property
-    def disturbances(self) -> list[Window]:
-        """When anything was disturbed, merged and in order."""
-        return _merged([*((fault.began, fault.healed) for fault in self.faults), *self.stalls])
+    def faults_about(self, operation: Operation) -> list[Fault]:
+        """Those that may have kept a call from its answer: of its client, of its server, of the way between the two, of
+        the server's way to the database, and of the database."""
+        client = operation.client.partition(".")[0]  # executors carry their process's name, a dot, and their number
+        return [
+            *self._faults_at[client],
+            *self._faults_at[f"clients/{operation.server}"],
+            *self._behind(operation.server),
+        ]
+
+    def disturbances_of(self, operation: Operation) -> list[Window]:
+        """When these faults, or a machine without a processor, may have kept a call from its answer."""
+        key = (operation.client.partition(".")[0], operation.server)
+        if key not in self._disturbances_of:
+            windows = [(each.began, each.healed) for each in self.faults_about(operation)]
+            self._disturbances_of[key] = merged([*windows, *self.stalls])
+        return self._disturbances_of[key]
+
+    def outages_of(self, server: str) -> list[Window]:
+        """When a server could not do its work: it was disturbed itself, its way to the database, the database, or the
+        whole machine."""
+        if server not in self._outages_of:
+            windows = [(each.began, each.healed) for each in self._behind(server)]
+            self._outages_of[server] = merged([*windows, *self.stalls])
+        return self._outages_of[server]
 
     @cached_property
     def outages(self) -> list[Window]:
-        """When something was disturbed that all servers share, or the whole machine; merged and in order."""
-        shared = [(fault.began, fault.healed) for fault in self.faults if fault.name not in LOCAL]
-        return _merged([*shared, *self.stalls])
+        """When no server could do its work: then nobody sees what is due."""
+        first, *others = self._servers or ("",)
+        return reduce(common, map(self.outages_of, others), self.outages_of(first))
 
+    def _behind(self, server: str) -> list[Fault]:
+        return [*self._faults_at[server], *self._faults_at[f"{server}/postgres"], *self._of_the_database]
 
-def _merged(windows: Sequence[Window]) -> list[Window]:
-    merged: list[Window] = []
-    for begin, end in sorted(windows):
-        if merged and begin <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((begin, end))
-    return merged
+    @cached_property
+    def _servers(self) -> list[str]:
+        return list(self.run.get("servers", ()))
 
+    @cached_property
+    def _faults_at(self) -> dict[str, list[Fault]]:
+        at: defaultdict[str, list[Fault]] = defaultdict(list)
+        for fault in self.faults:
+            at[fault.target].append(fault)
+        return at
 
-def touching(windows: Sequence[Window], begin: float, end: float, grace: float = 0.0) -> list[Window]:
-    """Those of some merged windows that touch a span of time, each counted as `grace` seconds longer."""
-    first = bisect.bisect_left(windows, begin - grace, key=lambda window: window[1])
-    found = []
-    for since, until in windows[first:]:
-        if since > end:
-            break
-        found.append((since, until + grace))
-    return found
+    @cached_property
+    def _of_the_database(self) -> list[Fault]:
+        """Whatever is no server's, no client's and no executors': PostgreSQL, or a node of its cluster."""
+        own = {*self._servers, *(f"{server}/postgres" for server in self._servers)}
+        return [each for each in self.faults if each.target not in own and not each.target.startswith(_OF_CLIENTS)]
+
+    @cached_property
+    def _outages_of(self) -> dict[str, list[Window]]:
+        return {}
+
+    @cached_property
+    def _disturbances_of(self) -> dict[tuple[str, str], list[Window]]:
+        return {}
 
 
 def read_history(place: Path) -> History:

@@ -127,6 +127,28 @@ def test_a_repeat_with_the_same_call_id_is_the_same_call() -> None:
     assert check(told.end()) == []
 
 
+def _notified_at_server_1(faulty: str) -> set[int]:
+    """One notify that took effect twice, since the server repeated it when another one had come between."""
+    told = quick_story()
+    told.create("t0")
+    told.poll("t0", "e0", start=True)
+    told.fault("drop-commits", 0.1, faulty)
+    op = told.invoke("task/notify", server="server-1", id="t0", execId="e0", callId="a")
+    told.happens("notify", "t0", "in-progress")
+    told.act("feedback", "t0", "in-progress", execId="e0", callId="b")
+    told.happens("notify", "t0", "in-progress")
+    told.write("ok", op=op, answer={"inProgressTimeout": 2000})
+    told.succeed("t0", "e0")
+    return broken_rules(told.end())
+
+
+def test_only_a_server_whose_way_to_the_database_was_disturbed_may_do_twice_what_it_repeats() -> None:
+    excused = ("postgres", "server-1", "server-1/postgres")
+    not_excused = ("clients/server-1", "server-0", "server-0/postgres", "executors-0")
+    assert {faulty: _notified_at_server_1(faulty) for faulty in excused} == {each: set() for each in excused}
+    assert {faulty: _notified_at_server_1(faulty) for faulty in not_excused} == {each: {3} for each in not_excused}
+
+
 def test_an_attempt_too_many_fits_no_order() -> None:
     told = quick_story()
     told.create("t0")

@@ -32,6 +32,33 @@ def test_after_an_outage_a_timeout_has_its_whole_time_anew() -> None:
     assert check(told.end()) == []
 
 
+@pytest.mark.parametrize(
+    ("faults", "rules"),
+    [
+        ([("freeze-postgres", "postgres")], set()),
+        ([("kill-primary", "node-1")], set()),
+        ([("freeze-server", "server-0")], {6}),
+        ([("deaf", "server-0/postgres")], {6}),
+        ([("deaf", "server-0/postgres"), ("freeze-server", "server-1")], set()),
+        ([("deaf", "clients/server-0"), ("deaf", "clients/server-1")], {6}),
+        ([("freeze-executors", "executors-0")], {6}),
+    ],
+)
+def test_a_timeout_may_be_late_only_when_no_server_could_do_its_work(
+    faults: list[tuple[str, str]], rules: set[int]
+) -> None:
+    told = quick_story()
+    told.create("t0")
+    told.poll("t0", "e0")
+    for number, (name, target) in enumerate(faults):
+        told.write("fault", number=number, fault=name, target=target)
+    told.wait(4.0)
+    for number in range(len(faults)):
+        told.write("healed", number=number)
+    told.happens("requested-timeout", "t0", "ready")
+    assert broken_rules(told.end()) == rules
+
+
 @pytest.mark.parametrize(("seconds", "rules"), [(5.0, set()), (3.0, {6}), (8.0, {6})])
 def test_a_task_is_due_when_it_was_asked_for(seconds: float, rules: set[int]) -> None:
     told = quick_story()
@@ -81,8 +108,7 @@ def test_a_limit_that_is_kept_violates_nothing() -> None:
 
 
 def test_a_server_that_does_not_answer_after_the_faults_is_found() -> None:
-    told = quick_story(servers=["server-0", "server-1"])
-    assert broken_rules(told.drained()) == {9}
+    assert broken_rules(quick_story().drained(answering=["server-0"])) == {9}
 
 
 def test_a_queue_that_drains_too_slowly_is_found() -> None:
@@ -109,19 +135,25 @@ def test_a_traceback_in_the_log_of_a_server_is_found() -> None:
     assert broken_rules(told.end()) == {9}
 
 
-def _ignored(told: Story, *, disturbed: bool) -> History:
-    op = told.invoke("task/long-poll", taskDefinitions=[PLAIN], timeout=10_000)
+OF_A_POLL = ("executors-0", "clients/server-0", "server-0", "server-0/postgres", "postgres")
+OF_OTHERS = ("executors-1", "clients/server-1", "server-1", "server-1/postgres")
+
+
+def _ignored(disturbed: str | None = None) -> History:
+    told = quick_story()
+    op = told.invoke("task/long-poll", "executors-0.0.1", taskDefinitions=[PLAIN], timeout=10_000)
     told.create("t0")
-    if disturbed:
-        told.fault("freeze-server", 5.0)
+    if disturbed is not None:
+        told.fault("some", 5.0, disturbed)
     told.wait(5.0)
     told.write("ok", op=op, answer={"resources": []})
     return told.end()
 
 
 def test_a_task_that_is_kept_from_a_waiting_poll_is_found() -> None:
-    assert broken_rules(_ignored(quick_story(), disturbed=False)) == {9}
-    assert broken_rules(_ignored(quick_story(), disturbed=True)) == set()
+    assert broken_rules(_ignored()) == {9}
+    assert {target: broken_rules(_ignored(target)) for target in OF_A_POLL} == {each: set() for each in OF_A_POLL}
+    assert {target: broken_rules(_ignored(target)) for target in OF_OTHERS} == {each: {9} for each in OF_OTHERS}
 
 
 # (10)

@@ -8,8 +8,9 @@ from typing import Final
 from tests.faults.checker.courses import steps_of_flows
 from tests.faults.checker.creates import account
 from tests.faults.checker.violation import Violation
-from tests.faults.history import History, Window
+from tests.faults.history import History
 from tests.faults.occasions import WAIT
+from tests.faults.windows import Window
 
 
 def check_coverage(history: History) -> Iterator[Violation]:

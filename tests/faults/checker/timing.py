@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 from taskrpc.core.definition import DefinitionSpec
 from tests.faults.checker.creates import nonce
 from tests.faults.checker.violation import Violation
-from tests.faults.history import WORKFLOW, History, Transition, touching
+from tests.faults.history import WORKFLOW, History, Transition
 from tests.faults.occasions import BY_SERVER
+from tests.faults.windows import touching
 
 LATE_SECONDS: Final = 2.0
 EARLY_SECONDS: Final = 0.002  # times in answers and in the log are of one clock, but of two statements
