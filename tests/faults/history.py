@@ -25,13 +25,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property, reduce
+from functools import cached_property
 from math import inf
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from taskrpc.core.definition import DefinitionSpec
-from tests.faults.windows import Window, common, merged
+from tests.faults.reach import Fault, Reach
+from tests.faults.windows import Window
 
 Record = dict[str, Any]
 End = Literal["ok", "fail", "info"]
@@ -39,7 +40,6 @@ End = Literal["ok", "fail", "info"]
 # Errors that say that a call may have happened, or may yet.
 OPEN_ENDED: Final = frozenset({"outcome-unknown", "internal-error"})
 WORKFLOW: Final = "AidboxWorkflow"
-_OF_CLIENTS: Final = ("clients/", "executors")
 
 
 @dataclass(slots=True)
@@ -90,18 +90,6 @@ class Transition:
         return "create" if name == "create-and-execute" else name
 
 
-@dataclass(slots=True)
-class Fault:
-    """Something that was done to a party. `healed` is when it had come back, `hits` how many answers it dropped."""
-
-    number: int
-    name: str
-    target: str
-    began: float
-    healed: float = inf
-    hits: int = 0
-
-
 @dataclass
 class History:
     """A whole run, in the order of time."""
@@ -138,65 +126,10 @@ class History:
         name: str = resource.get("workflow-definition") or resource["definition"]
         return self._specs.get(name) or (DefinitionSpec(kind="workflow") if is_flow else DefinitionSpec())
 
-    def faults_about(self, operation: Operation) -> list[Fault]:
-        """Those that may have kept a call from its answer: of its client, of its server, of the way between the two, of
-        the server's way to the database, and of the database."""
-        client = operation.client.partition(".")[0]  # executors carry their process's name, a dot, and their number
-        return [
-            *self._faults_at[client],
-            *self._faults_at[f"clients/{operation.server}"],
-            *self._behind(operation.server),
-        ]
-
-    def disturbances_of(self, operation: Operation) -> list[Window]:
-        """When these faults, or a machine without a processor, may have kept a call from its answer."""
-        key = (operation.client.partition(".")[0], operation.server)
-        if key not in self._disturbances_of:
-            windows = [(each.began, each.healed) for each in self.faults_about(operation)]
-            self._disturbances_of[key] = merged([*windows, *self.stalls])
-        return self._disturbances_of[key]
-
-    def outages_of(self, server: str) -> list[Window]:
-        """When a server could not do its work: it was disturbed itself, its way to the database, the database, or the
-        whole machine."""
-        if server not in self._outages_of:
-            windows = [(each.began, each.healed) for each in self._behind(server)]
-            self._outages_of[server] = merged([*windows, *self.stalls])
-        return self._outages_of[server]
-
     @cached_property
-    def outages(self) -> list[Window]:
-        """When no server could do its work: then nobody sees what is due."""
-        first, *others = self._servers or ("",)
-        return reduce(common, map(self.outages_of, others), self.outages_of(first))
-
-    def _behind(self, server: str) -> list[Fault]:
-        return [*self._faults_at[server], *self._faults_at[f"{server}/postgres"], *self._of_the_database]
-
-    @cached_property
-    def _servers(self) -> list[str]:
-        return list(self.run.get("servers", ()))
-
-    @cached_property
-    def _faults_at(self) -> dict[str, list[Fault]]:
-        at: defaultdict[str, list[Fault]] = defaultdict(list)
-        for fault in self.faults:
-            at[fault.target].append(fault)
-        return at
-
-    @cached_property
-    def _of_the_database(self) -> list[Fault]:
-        """Whatever is no server's, no client's and no executors': PostgreSQL, or a node of its cluster."""
-        own = {*self._servers, *(f"{server}/postgres" for server in self._servers)}
-        return [each for each in self.faults if each.target not in own and not each.target.startswith(_OF_CLIENTS)]
-
-    @cached_property
-    def _outages_of(self) -> dict[str, list[Window]]:
-        return {}
-
-    @cached_property
-    def _disturbances_of(self) -> dict[tuple[str, str], list[Window]]:
-        return {}
+    def reach(self) -> Reach:
+        """What the faults could do to whom."""
+        return Reach(self.faults, self.stalls, self.run.get("servers", ()))
 
 
 def read_history(place: Path) -> History:

@@ -11,7 +11,8 @@ from typing import Final
 from tests.faults.checker.coverage import seen
 from tests.faults.checker.creates import account
 from tests.faults.checker.violation import Violation
-from tests.faults.history import WORKFLOW, Fault, History, Operation
+from tests.faults.history import WORKFLOW, History, Operation
+from tests.faults.reach import Fault
 
 _SHOWN: Final = 50
 

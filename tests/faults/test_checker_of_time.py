@@ -37,9 +37,11 @@ def test_after_an_outage_a_timeout_has_its_whole_time_anew() -> None:
     [
         ([("freeze-postgres", "postgres")], set()),
         ([("kill-primary", "node-1")], set()),
-        ([("freeze-server", "server-0")], {6}),
-        ([("deaf", "server-0/postgres")], {6}),
-        ([("deaf", "server-0/postgres"), ("freeze-server", "server-1")], set()),
+        ([("freeze-server", "server-0")], set()),  # amid a transaction that holds locks
+        ([("deaf", "server-0/postgres")], set()),
+        ([("kill-server", "server-0")], {6}),
+        ([("drop-commits", "server-0/postgres")], {6}),
+        ([("drop-commits", "server-0/postgres"), ("kill-server", "server-1")], set()),
         ([("deaf", "clients/server-0"), ("deaf", "clients/server-1")], {6}),
         ([("freeze-executors", "executors-0")], {6}),
     ],
@@ -137,6 +139,11 @@ def test_a_traceback_in_the_log_of_a_server_is_found() -> None:
 
 OF_A_POLL = ("executors-0", "clients/server-0", "server-0", "server-0/postgres", "postgres")
 OF_OTHERS = ("executors-1", "clients/server-1", "server-1", "server-1/postgres")
+
+
+def test_a_run_that_was_cut_off_is_found() -> None:
+    assert broken_rules(quick_story(minutes=2).end()) == {9}
+    assert broken_rules(quick_story(minutes=2).drained()) == set()
 
 
 def _ignored(disturbed: str | None = None) -> History:

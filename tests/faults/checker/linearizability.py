@@ -121,7 +121,9 @@ def _calling(history: History, operation: Operation) -> Iterator[Step]:
     if operation.end == "info":
         yield step._replace(is_open=True, completed=inf)
         return
-    if touching(history.outages_of(operation.server), operation.invoked, operation.completed, _DATABASE_GRACE_SECONDS):
+    if touching(
+        history.reach.outages_of(operation.server), operation.invoked, operation.completed, _DATABASE_GRACE_SECONDS
+    ):
         # The server repeats what broke in its commit. A task remembers its last call: once another one came between,
         # the repeat is judged like a new call (docs/protocol.md), and may be carried out again, or refused after it
         # was.

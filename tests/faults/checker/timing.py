@@ -96,7 +96,9 @@ def _put_off(history: History, deadline: _Deadline, until: float) -> float:
     """The deadline with the disturbances between its beginning and its end taken into account."""
     allowance = deadline.at - deadline.since if deadline.what != "due" else 0.0
     since = deadline.since if deadline.what != "due" else deadline.at - LATE_SECONDS
-    return max([deadline.at, *(end + allowance for _, end in touching(history.outages, since, until, LATE_SECONDS))])
+    return max(
+        [deadline.at, *(end + allowance for _, end in touching(history.reach.outages, since, until, LATE_SECONDS))]
+    )
 
 
 def _attempts(allowed: int, transitions: list[Transition]) -> Iterator[Violation]:
