@@ -15,6 +15,7 @@ from tests.faults.history import WORKFLOW, History, Operation
 from tests.faults.reach import Fault
 
 _SHOWN: Final = 50
+_SHOWN_RECOVERED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ def summary(history: History, violations: Sequence[Violation]) -> str:
         _remarks(history),
         _table(("times", "met"), met),
         _violations(violations),
+        _recovered(history),
     )
     return "\n".join(line for part in parts for line in part).rstrip()
 
@@ -124,6 +126,13 @@ def _remarks(history: History) -> Iterator[str]:
     yield from remarks
     if remarks:
         yield ""
+
+
+def _recovered(history: History) -> Iterator[str]:
+    recovered = account(history).recovered
+    if recovered:
+        more = f" and {len(recovered) - _SHOWN_RECOVERED} more" if len(recovered) > _SHOWN_RECOVERED else ""
+        yield f"- recovered, made by a create without an answer: {', '.join(recovered[:_SHOWN_RECOVERED])}{more}"
 
 
 def _violations(violations: Sequence[Violation]) -> Iterator[str]:

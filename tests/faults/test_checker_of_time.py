@@ -3,6 +3,7 @@
 import pytest
 
 from tests.faults.checker.check import broken_rules, check
+from tests.faults.checker.coverage import seen
 from tests.faults.history import History
 from tests.faults.story import LIMITED, PLAIN, Story, quick_story
 
@@ -168,4 +169,19 @@ def test_a_task_that_is_kept_from_a_waiting_poll_is_found() -> None:
 
 def test_a_run_that_saw_nothing_proves_nothing() -> None:
     told = quick_story(complete=True)
-    assert [violation.rule for violation in check(told.drained())] == [10] * 10
+    assert [violation.rule for violation in check(told.drained())] == [10] * 11
+
+
+def test_a_fault_amid_a_long_poll_is_one_that_can_reach_it() -> None:
+    met = {target: seen(_ignored(target))["a fault amid a long poll"] for target in (*OF_A_POLL, *OF_OTHERS)}
+    assert met == {target: int(target in OF_A_POLL) for target in met}
+
+
+def test_a_retry_is_a_second_generation() -> None:
+    told = quick_story()
+    told.create("t0")
+    told.refused("task/retry", "wrong-status", id="t0")
+    told.act("cancel", "t0", "done", outcome="canceled")
+    assert seen(told.end())["a retry"] == 0
+    told.act("retry", "t0", "ready", outcome=None)
+    assert seen(told.end())["a retry"] == 1

@@ -36,3 +36,11 @@ def test_the_summary_is_markdown_with_a_row_per_kind_of_fault() -> None:
     assert "| `kill-postgres` | 1 | 3.01 s | 3.01 s of 1 | 3.01 s |" in lines
     assert "- no `fill-disk`: no mounts" in lines
     assert "| violations | **0** |" in lines
+
+
+def test_recovered_creates_are_listed_the_first_twenty_of_them() -> None:
+    story = quick_story()
+    for n in range(22):
+        story.create(f"t{n:02}", heard=False)
+    (line,) = [each for each in summary(story.end(), []).splitlines() if "recovered" in each]
+    assert line.endswith("t17, t18, t19 and 2 more")

@@ -1,7 +1,8 @@
 """Rule 6: nothing happens before its time, and nothing much later; and no generation has more attempts than allowed.
 
-The log tells both the beginning of a time and its end, by the database's clock. While something was disturbed, and
-for as long as a whole timeout after it, being late is not counted: after an outage everything gets its time anew.
+The log tells both the beginning of a time and its end, by the database's clock. During an outage, which is when no
+server could do its work, and for as long as a whole timeout after it, being late is not counted: after an outage
+everything gets its time anew.
 """
 
 from collections.abc import Iterator
@@ -93,7 +94,7 @@ def _judged(history: History, step: Transition, deadline: _Deadline) -> Iterator
 
 
 def _put_off(history: History, deadline: _Deadline, until: float) -> float:
-    """The deadline with the disturbances between its beginning and its end taken into account."""
+    """The deadline with the outages between its beginning and its end taken into account."""
     allowance = deadline.at - deadline.since if deadline.what != "due" else 0.0
     since = deadline.since if deadline.what != "due" else deadline.at - LATE_SECONDS
     return max(
