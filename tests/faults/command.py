@@ -5,7 +5,7 @@ import argparse
 import asyncio
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -59,7 +59,7 @@ def command(scenario: Scenario, prog: str, description: str | None) -> int:
         console.print("\n".join(scenario.names))
         return 0
     if given.check:
-        return _verdict(given.check, {}, console)
+        return _told(given.check, console)[1]
     seed: str = given.seed or secrets.token_hex(4)
     directory: Path = given.history or _KEPT / f"{time.strftime('%Y%m%d-%H%M%S')}-{seed}"
     directory.mkdir(parents=True)
@@ -72,16 +72,17 @@ def command(scenario: Scenario, prog: str, description: str | None) -> int:
             status.update(f"{time.monotonic() - began:.0f} s of about {given.minutes * 60 + 30:.0f}: {phase}")
 
         scenario = replace(scenario, former=given.former and given.former.resolve())
-        skipped = asyncio.run(run(scenario, directory.resolve(), given.minutes, seed, wanted, say))
-    return _verdict(directory, skipped, console)
+        asyncio.run(run(scenario, directory.resolve(), given.minutes, seed, wanted, say))
+    text, exit_status = _told(directory, console)
+    (directory / "summary.md").write_text(text + "\n")
+    return exit_status
 
 
-def _verdict(directory: Path, skipped: Mapping[str, str], console: Console) -> int:
+def _told(place: Path, console: Console) -> tuple[str, int]:
+    """Prints what a history that was kept has to say; answers that and the exit status, and changes nothing."""
     with console.status("checking"):
-        history = read_history(directory)
+        history = read_history(place)
         violations = check(history)
-        text = summary(history, violations, skipped)
-    if directory.is_dir():
-        (directory / "summary.md").write_text(text + "\n")
+        text = summary(history, violations)
     console.print(text, markup=False, soft_wrap=True)
-    return 1 if violations else 0
+    return text, 1 if violations else 0

@@ -2,7 +2,8 @@
 
 Each line has a `kind`:
 
-    run         what the run is: seed, definitions, `wall`: the wall clock's seconds when `at` was read; `complete`
+    run         what the run is: seed, definitions, `wall`: the wall clock's seconds when `at` was read; `complete`;
+                `skipped`: the faults that were not possible, with the reasons
     invoke      a call is sent: op, client, server, method, params
     ok          its answer: op, answer
     fail        its refusal: op, error; it has not taken effect
@@ -19,7 +20,6 @@ Each line has a `kind`:
 alone. A process that is killed leaves a last line that is cut off; whatever it invoked is `info`.
 """
 
-import bisect
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,16 +31,15 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from taskrpc.core.definition import DefinitionSpec
+from tests.faults.reach import Fault, Reach
+from tests.faults.windows import Window
 
 Record = dict[str, Any]
-Window = tuple[float, float]
 End = Literal["ok", "fail", "info"]
 
 # Errors that say that a call may have happened, or may yet.
 OPEN_ENDED: Final = frozenset({"outcome-unknown", "internal-error"})
 WORKFLOW: Final = "AidboxWorkflow"
-# Faults that leave the other servers and the database alone: nothing may be late because of them.
-LOCAL: Final = frozenset({"kill-server", "restart-server", "kill-executors", "freeze-executors"})
 
 
 @dataclass(slots=True)
@@ -91,18 +90,6 @@ class Transition:
         return "create" if name == "create-and-execute" else name
 
 
-@dataclass(slots=True)
-class Fault:
-    """Something that was done to a party. `healed` is when it had come back, `hits` how many answers it dropped."""
-
-    number: int
-    name: str
-    target: str
-    began: float
-    healed: float = inf
-    hits: int = 0
-
-
 @dataclass
 class History:
     """A whole run, in the order of time."""
@@ -140,36 +127,9 @@ class History:
         return self._specs.get(name) or (DefinitionSpec(kind="workflow") if is_flow else DefinitionSpec())
 
     @cached_property
-    def disturbances(self) -> list[Window]:
-        """When anything was disturbed, merged and in order."""
-        return _merged([*((fault.began, fault.healed) for fault in self.faults), *self.stalls])
-
-    @cached_property
-    def outages(self) -> list[Window]:
-        """When something was disturbed that all servers share, or the whole machine; merged and in order."""
-        shared = [(fault.began, fault.healed) for fault in self.faults if fault.name not in LOCAL]
-        return _merged([*shared, *self.stalls])
-
-
-def _merged(windows: Sequence[Window]) -> list[Window]:
-    merged: list[Window] = []
-    for begin, end in sorted(windows):
-        if merged and begin <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((begin, end))
-    return merged
-
-
-def touching(windows: Sequence[Window], begin: float, end: float, grace: float = 0.0) -> list[Window]:
-    """Those of some merged windows that touch a span of time, each counted as `grace` seconds longer."""
-    first = bisect.bisect_left(windows, begin - grace, key=lambda window: window[1])
-    found = []
-    for since, until in windows[first:]:
-        if since > end:
-            break
-        found.append((since, until + grace))
-    return found
+    def reach(self) -> Reach:
+        """What the faults could do to whom."""
+        return Reach(self.faults, self.stalls, self.run.get("servers", ()))
 
 
 def read_history(place: Path) -> History:

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Final, Protocol
 
 from tests.faults.recorder import RecordedClient, Recorder
@@ -48,6 +49,10 @@ class Party:
     def identifier(self) -> str:
         """A new id."""
         return str(uuid.UUID(int=self.chance.getrandbits(128), version=4))
+
+    def time_in(self, seconds: float) -> str:
+        """A time of this party's clock, as the protocol writes it."""
+        return datetime.fromtimestamp(self.wall() + seconds, UTC).isoformat(timespec="milliseconds")
 
     def happens(self, probability: float) -> bool:
         return self.chance.random() < probability

@@ -59,16 +59,13 @@ async def run(
     seed: str,
     wanted: Collection[str],
     say: Progress = lambda _: None,
-) -> Mapping[str, str]:
-    """Makes a history in `directory`; answers the faults that were not possible, with the reasons.
-
-    `say` is told of each phase and of each fault.
-    """
+) -> None:
+    """Makes a history in `directory`. `say` is told of each phase and of each fault."""
     recorder = Recorder(directory / "run.jsonl")
     say("starting PostgreSQL and the servers")
     try:
         async with scenario.opened(directory, seed, recorder, scenario.former) as (world, nemesis, skipped):
-            recorder.write("run", **_head(scenario, world, minutes, seed, wanted))
+            recorder.write("run", **_head(scenario, world, minutes, seed, wanted), skipped=dict(skipped))
             plan = planned(seed, minutes * 60, set(wanted) - skipped.keys(), scenario.lanes)
             await _maltreat(world, nemesis, recorder, minutes * 60, seed, plan, say)
             await _come_to_rest(world, recorder, say)
@@ -77,7 +74,6 @@ async def run(
             _record_defects(world, recorder)
     finally:
         recorder.close()
-    return skipped
 
 
 def _head(scenario: Scenario, world: World, minutes: float, seed: str, wanted: Collection[str]) -> dict[str, Any]:

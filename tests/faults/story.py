@@ -5,6 +5,7 @@ nothing.
 """
 
 import itertools
+from collections.abc import Sequence
 from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,6 +15,7 @@ from tests.faults.history import History, Record, history_of
 PLAIN: Final = "faults/plain"
 LIMITED: Final = "faults/limited"
 _QUICK: Final = {"requestedToStartTimeout": 1000, "inProgressTimeout": 2000, "retryDelay": 500, "allowedRetryCount": 2}
+_SERVERS: Final = ("server-0", "server-1")
 _ACTIONS: Final = {"create": "create-and-execute"}
 
 
@@ -24,7 +26,7 @@ class Story:
         self.now = 0.0
         self.there: dict[str, Record] = {}
         self._ops, self._seqs, self._numbers = itertools.count(1), itertools.count(1), itertools.count(1)
-        head = {"kind": "run", "at": 0.0, "wall": 0.0, "definitions": definitions or {}, "servers": ["server-0"], **run}
+        head = {"kind": "run", "at": 0.0, "wall": 0.0, "definitions": definitions or {}, "servers": [*_SERVERS], **run}
         self.records: list[Record] = [head]
 
     def wait(self, seconds: float) -> None:
@@ -145,10 +147,11 @@ class Story:
         """The history with everything as it is now at the end."""
         return history_of([*self.records, *({"kind": "resource", "resource": each} for each in self.there.values())])
 
-    def drained(self) -> History:
-        """The history of a run whose faults are over and whose queue is empty."""
+    def drained(self, answering: Sequence[str] = _SERVERS) -> History:
+        """The history of a run whose faults are over and whose queue is empty; these servers answer by then."""
         self.write("mark", name="faults-over")
-        self.write("ok", op=self.invoke("task/list", "probe"), answer={"resources": [], "total": 0})
+        for server in answering:
+            self.write("ok", op=self.invoke("task/list", "probe", server), answer={"resources": [], "total": 0})
         self.write("mark", name="drained")
         return self.end()
 

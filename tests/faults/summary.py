@@ -11,9 +11,11 @@ from typing import Final
 from tests.faults.checker.coverage import seen
 from tests.faults.checker.creates import account
 from tests.faults.checker.violation import Violation
-from tests.faults.history import WORKFLOW, Fault, History, Operation
+from tests.faults.history import WORKFLOW, History, Operation
+from tests.faults.reach import Fault
 
 _SHOWN: Final = 50
+_SHOWN_RECOVERED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +68,16 @@ def _longest_pause(ends: Sequence[float], fault: Fault) -> float:
     return max((after - before for before, after in pairwise([fault.began, *during])), default=0.0)
 
 
-def summary(history: History, violations: Sequence[Violation], skipped: Mapping[str, str]) -> str:
+def summary(history: History, violations: Sequence[Violation]) -> str:
     """The summary as a text of some dozen lines."""
     met = [(str(count), what) for what, count in seen(history).items()]
     parts = (
         _table(("", ""), _work(history, violations)),
         _table(("fault", "times", "next success: median", "worst", "longest pause"), _faults(history)),
-        _remarks(history, skipped),
+        _remarks(history),
         _table(("times", "met"), met),
         _violations(violations),
+        _recovered(history),
     )
     return "\n".join(line for part in parts for line in part).rstrip()
 
@@ -113,8 +116,8 @@ def _faults(history: History) -> Iterator[tuple[str, ...]]:
         yield f"`{each.fault}`", f"{each.count}{hits}", *times, f"{each.pause:.2f} s"
 
 
-def _remarks(history: History, skipped: Mapping[str, str]) -> Iterator[str]:
-    remarks = [f"- no `{name}`: {reason}" for name, reason in skipped.items()]
+def _remarks(history: History) -> Iterator[str]:
+    remarks = [f"- no `{name}`: {reason}" for name, reason in history.run.get("skipped", {}).items()]
     if history.run.get("wrong_clocks"):
         remarks.append("- clocks of servers and executors were off by up to 90 s and drifted by up to 3 %")
     if history.stalls:
@@ -123,6 +126,13 @@ def _remarks(history: History, skipped: Mapping[str, str]) -> Iterator[str]:
     yield from remarks
     if remarks:
         yield ""
+
+
+def _recovered(history: History) -> Iterator[str]:
+    recovered = account(history).recovered
+    if recovered:
+        more = f" and {len(recovered) - _SHOWN_RECOVERED} more" if len(recovered) > _SHOWN_RECOVERED else ""
+        yield f"- recovered, made by a create without an answer: {', '.join(recovered[:_SHOWN_RECOVERED])}{more}"
 
 
 def _violations(violations: Sequence[Violation]) -> Iterator[str]:

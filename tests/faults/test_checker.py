@@ -1,5 +1,7 @@
 """Rules 1 to 5 are shown good histories and bad ones, and have to tell them apart."""
 
+import pytest
+
 from tests.faults.checker.check import broken_rules, check
 from tests.faults.checker.creates import account
 from tests.faults.story import PLAIN, quick_story
@@ -43,6 +45,16 @@ def test_a_task_that_nobody_created_is_found_and_one_whose_create_was_not_answer
     told.refused("task/create-and-execute", "unavailable", id="t1", definition=PLAIN)
     told.begin("t1", PLAIN, "ready")
     assert 1 in broken_rules(told.end())
+
+
+@pytest.mark.parametrize(("requester", "rules"), [("nobody", {1}), ("rule", set()), ("refused", {1}), ("t0", set())])
+def test_a_task_whose_requester_is_not_there_is_found(requester: str, rules: set[int]) -> None:
+    told = quick_story()
+    told.create("t0")
+    told.unanswered("scheduler/put", id="rule")
+    told.refused("subscription/put", "invalid-params", id="refused")
+    told.begin("t1", PLAIN, "ready", requester={"id": requester})
+    assert broken_rules(told.end()) == rules
 
 
 def test_a_create_that_made_two_tasks_is_found() -> None:
@@ -127,6 +139,38 @@ def test_a_repeat_with_the_same_call_id_is_the_same_call() -> None:
     assert check(told.end()) == []
 
 
+def _notified_at_server_1(faulty: str) -> set[int]:
+    """One notify that took effect twice, since the server repeated it when another one had come between."""
+    told = quick_story()
+    told.create("t0")
+    told.poll("t0", "e0", start=True)
+    told.fault("drop-commits", 0.1, faulty)
+    op = told.invoke("task/notify", server="server-1", id="t0", execId="e0", callId="a")
+    told.happens("notify", "t0", "in-progress")
+    told.act("feedback", "t0", "in-progress", execId="e0", callId="b")
+    told.happens("notify", "t0", "in-progress")
+    told.write("ok", op=op, answer={"inProgressTimeout": 2000})
+    told.succeed("t0", "e0")
+    return broken_rules(told.end())
+
+
+@pytest.mark.parametrize(("heard", "rules"), [(True, {3}), (False, set())])
+def test_only_what_was_not_delivered_is_given_back_by_the_server(heard: bool, rules: set[int]) -> None:
+    told = quick_story()
+    told.create("t0")
+    told.poll("t0", "e0", heard=heard, start=True)
+    told.happens("release", "t0", "ready", retryCount=0)
+    told.finish("t0", "e1")
+    assert broken_rules(told.end()) == rules
+
+
+def test_only_a_server_whose_way_to_the_database_was_disturbed_may_do_twice_what_it_repeats() -> None:
+    excused = ("postgres", "server-1", "server-1/postgres")
+    not_excused = ("clients/server-1", "server-0", "server-0/postgres", "executors-0")
+    assert {faulty: _notified_at_server_1(faulty) for faulty in excused} == {each: set() for each in excused}
+    assert {faulty: _notified_at_server_1(faulty) for faulty in not_excused} == {each: {3} for each in not_excused}
+
+
 def test_an_attempt_too_many_fits_no_order() -> None:
     told = quick_story()
     told.create("t0")
@@ -171,6 +215,40 @@ def test_two_ends_of_one_execution_are_found() -> None:
     assert 4 in broken_rules(told.end())
 
 
+def test_a_result_that_is_not_that_of_the_execution_is_found() -> None:
+    told = quick_story()
+    told.create("t0")
+    told.poll("t0", "e0", start=True)
+    told.succeed("t0", "e0")
+    told.there["t0"]["result"] = "of another one"
+    assert broken_rules(told.end()) == {4, 5}
+
+
+def test_a_success_that_nobody_has_told_is_found() -> None:
+    told = quick_story()
+    told.create("t0")
+    told.poll("t0", "e0", start=True)
+    told.happens("success", "t0", "done", outcome="succeeded")
+    assert broken_rules(told.end()) == {3, 4}
+
+
+def test_a_line_of_the_log_about_another_execution_is_found() -> None:
+    told = quick_story()
+    told.create("t0")
+    told.finish("t0", "e0")
+    line = next(each for each in told.records if each["kind"] == "transition" and "success" in str(each))
+    line["resource"]["action-params"]["execId"] = "e1"
+    assert broken_rules(told.end()) == {4}
+
+
+def test_an_exec_id_that_the_log_has_twice_is_found() -> None:
+    told = quick_story()
+    for n in range(2):
+        told.create(f"t{n}")
+        told.poll(f"t{n}", "e0", heard=False)
+    assert broken_rules(told.end()) == {4}
+
+
 # (5)
 
 
@@ -202,6 +280,17 @@ def test_a_version_that_was_seen_in_two_states_is_found() -> None:
     told.look("t0")
     told.records[-1]["answer"]["resource"]["status"] = "done"
     assert {3, 5} <= broken_rules(told.end())
+
+
+@pytest.mark.parametrize("name", ["outcome", "error", "feedback", "params"])
+def test_an_end_that_is_not_as_it_was_seen_is_found(name: str) -> None:
+    told = quick_story()
+    told.create("t0", params={"nonce": "n"})
+    told.poll("t0", "e0", start=True)
+    told.act("fail", "t0", "waiting", execId="e0")
+    told.look("t0")
+    told.there["t0"][name] = "another"
+    assert 5 in broken_rules(told.end())
 
 
 def test_a_retry_begins_a_generation_with_a_final_state_of_its_own() -> None:

@@ -83,12 +83,12 @@ def test_a_pause_is_neither_too_short_nor_too_long(seconds: float, rules: set[in
 
 def test_a_step_that_comes_late_after_the_death_of_a_server_is_late() -> None:
     late = {}
-    for fault in ("kill-postgres", "kill-server"):
+    for target in ("postgres", "server-0"):
         course = Execution()
         course.leaf("first", 1)
-        course.told.fault(fault, 3.0)
-        late[fault] = broken_rules(course.rest())
-    assert late == {"kill-postgres": set(), "kill-server": {6}}
+        course.told.fault("kill", 3.0, target)
+        late[target] = broken_rules(course.rest())
+    assert late == {"postgres": set(), "server-0": {6}}
 
 
 def test_a_step_that_is_done_twice_is_found() -> None:

@@ -43,11 +43,11 @@ def test_a_wait_until_a_time_that_is_past_ends_at_once() -> None:
 
 def test_a_wait_may_be_late_after_an_outage_and_not_because_a_server_was_killed() -> None:
     late = {}
-    for fault in ("kill-postgres", "kill-server"):
+    for target in ("postgres", "server-0"):
         told = _begun(WAIT, {"duration": {"seconds": 2}})
-        told.fault(fault, 5.0)
-        late[fault] = broken_rules(_ended(told, "due").drained())
-    assert late == {"kill-postgres": set(), "kill-server": {6}}
+        told.fault("kill", 5.0, target)
+        late[target] = broken_rules(_ended(told, "due").drained())
+    assert late == {"postgres": set(), "server-0": {6}}
 
 
 def test_a_wait_that_is_canceled_and_begun_again_has_its_whole_time_anew() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.faults.checker.check import broken_rules, check
+from tests.faults.checker.coverage import seen
 from tests.faults.history import History
 from tests.faults.story import LIMITED, PLAIN, Story, quick_story
 
@@ -30,6 +31,35 @@ def test_after_an_outage_a_timeout_has_its_whole_time_anew() -> None:
     told.wait(2.5)
     told.happens("requested-timeout", "t0", "ready")
     assert check(told.end()) == []
+
+
+@pytest.mark.parametrize(
+    ("faults", "rules"),
+    [
+        ([("freeze-postgres", "postgres")], set()),
+        ([("kill-primary", "node-1")], set()),
+        ([("freeze-server", "server-0")], set()),  # amid a transaction that holds locks
+        ([("deaf", "server-0/postgres")], set()),
+        ([("kill-server", "server-0")], {6}),
+        ([("drop-commits", "server-0/postgres")], {6}),
+        ([("drop-commits", "server-0/postgres"), ("kill-server", "server-1")], set()),
+        ([("deaf", "clients/server-0"), ("deaf", "clients/server-1")], {6}),
+        ([("freeze-executors", "executors-0")], {6}),
+    ],
+)
+def test_a_timeout_may_be_late_only_when_no_server_could_do_its_work(
+    faults: list[tuple[str, str]], rules: set[int]
+) -> None:
+    told = quick_story()
+    told.create("t0")
+    told.poll("t0", "e0")
+    for number, (name, target) in enumerate(faults):
+        told.write("fault", number=number, fault=name, target=target)
+    told.wait(4.0)
+    for number in range(len(faults)):
+        told.write("healed", number=number)
+    told.happens("requested-timeout", "t0", "ready")
+    assert broken_rules(told.end()) == rules
 
 
 @pytest.mark.parametrize(("seconds", "rules"), [(5.0, set()), (3.0, {6}), (8.0, {6})])
@@ -81,8 +111,7 @@ def test_a_limit_that_is_kept_violates_nothing() -> None:
 
 
 def test_a_server_that_does_not_answer_after_the_faults_is_found() -> None:
-    told = quick_story(servers=["server-0", "server-1"])
-    assert broken_rules(told.drained()) == {9}
+    assert broken_rules(quick_story().drained(answering=["server-0"])) == {9}
 
 
 def test_a_queue_that_drains_too_slowly_is_found() -> None:
@@ -109,19 +138,30 @@ def test_a_traceback_in_the_log_of_a_server_is_found() -> None:
     assert broken_rules(told.end()) == {9}
 
 
-def _ignored(told: Story, *, disturbed: bool) -> History:
-    op = told.invoke("task/long-poll", taskDefinitions=[PLAIN], timeout=10_000)
+OF_A_POLL = ("executors-0", "clients/server-0", "server-0", "server-0/postgres", "postgres")
+OF_OTHERS = ("executors-1", "clients/server-1", "server-1", "server-1/postgres")
+
+
+def test_a_run_that_was_cut_off_is_found() -> None:
+    assert broken_rules(quick_story(minutes=2).end()) == {9}
+    assert broken_rules(quick_story(minutes=2).drained()) == set()
+
+
+def _ignored(disturbed: str | None = None) -> History:
+    told = quick_story()
+    op = told.invoke("task/long-poll", "executors-0.0.1", taskDefinitions=[PLAIN], timeout=10_000)
     told.create("t0")
-    if disturbed:
-        told.fault("freeze-server", 5.0)
+    if disturbed is not None:
+        told.fault("some", 5.0, disturbed)
     told.wait(5.0)
     told.write("ok", op=op, answer={"resources": []})
     return told.end()
 
 
 def test_a_task_that_is_kept_from_a_waiting_poll_is_found() -> None:
-    assert broken_rules(_ignored(quick_story(), disturbed=False)) == {9}
-    assert broken_rules(_ignored(quick_story(), disturbed=True)) == set()
+    assert broken_rules(_ignored()) == {9}
+    assert {target: broken_rules(_ignored(target)) for target in OF_A_POLL} == {each: set() for each in OF_A_POLL}
+    assert {target: broken_rules(_ignored(target)) for target in OF_OTHERS} == {each: {9} for each in OF_OTHERS}
 
 
 # (10)
@@ -129,4 +169,19 @@ def test_a_task_that_is_kept_from_a_waiting_poll_is_found() -> None:
 
 def test_a_run_that_saw_nothing_proves_nothing() -> None:
     told = quick_story(complete=True)
-    assert [violation.rule for violation in check(told.drained())] == [10] * 10
+    assert [violation.rule for violation in check(told.drained())] == [10] * 11
+
+
+def test_a_fault_amid_a_long_poll_is_one_that_can_reach_it() -> None:
+    met = {target: seen(_ignored(target))["a fault amid a long poll"] for target in (*OF_A_POLL, *OF_OTHERS)}
+    assert met == {target: int(target in OF_A_POLL) for target in met}
+
+
+def test_a_retry_is_a_second_generation() -> None:
+    told = quick_story()
+    told.create("t0")
+    told.refused("task/retry", "wrong-status", id="t0")
+    told.act("cancel", "t0", "done", outcome="canceled")
+    assert seen(told.end())["a retry"] == 0
+    told.act("retry", "t0", "ready", outcome=None)
+    assert seen(told.end())["a retry"] == 1

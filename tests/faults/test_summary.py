@@ -6,7 +6,7 @@ from tests.faults.summary import recoveries, summary
 
 
 def _told() -> History:
-    story = quick_story(seed="s", minutes=1)
+    story = quick_story(seed="s", minutes=1, skipped={"fill-disk": "no mounts"})
     for n in range(3):
         story.create(f"t{n}")
     story.finish("t0", "e0")
@@ -31,8 +31,16 @@ def test_after_the_loss_of_a_server_only_what_succeeds_elsewhere_counts() -> Non
 
 
 def test_the_summary_is_markdown_with_a_row_per_kind_of_fault() -> None:
-    lines = summary(_told(), [], {"fill-disk": "no mounts"}).splitlines()
+    lines = summary(_told(), []).splitlines()
     assert "| seed | s |" in lines
     assert "| `kill-postgres` | 1 | 3.01 s | 3.01 s of 1 | 3.01 s |" in lines
     assert "- no `fill-disk`: no mounts" in lines
     assert "| violations | **0** |" in lines
+
+
+def test_recovered_creates_are_listed_the_first_twenty_of_them() -> None:
+    story = quick_story()
+    for n in range(22):
+        story.create(f"t{n:02}", heard=False)
+    (line,) = [each for each in summary(story.end(), []).splitlines() if "recovered" in each]
+    assert line.endswith("t17, t18, t19 and 2 more")

@@ -4,7 +4,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from tests.faults.courses import Conductor, put_flows
@@ -18,6 +17,8 @@ CREATORS: Final = 6
 USERS: Final = 3
 _WORKFLOW_SHARE: Final = 0.04
 _REMEMBERED: Final = 200
+_OWN_SHARE: Final = 0.3
+_EXECUTED_LATER_SECONDS: Final = 3.0
 
 
 class Creator(Actor):
@@ -35,8 +36,7 @@ class Creator(Actor):
     async def _create_task(self) -> None:
         further: dict[str, Any] = {}
         if self.happens(0.1):
-            at = datetime.fromtimestamp(self.wall() + self.chance.uniform(0.5, 4), UTC)
-            further["executeAt"] = at.isoformat(timespec="milliseconds")
+            further["executeAt"] = self.time_in(self.chance.uniform(0.5, 4))
         params = {"key": self.chance.choice(KEYS)}
         await self._create("awf.task/create-and-execute", self.chance.choice(TASKS), params, **further)
 
@@ -53,13 +53,27 @@ class Creator(Actor):
 
 
 class User(Actor):
-    """Meddles with the tasks of others."""
+    """Meddles with the tasks of others, which are mostly done by then, and has tasks of their own done after all."""
 
     per_second = 1.5
 
     async def act(self) -> None:
-        if self.known:
+        if self.happens(_OWN_SHARE):
+            await self._reconsider()
+        elif self.known:
             await self._meddle(self.chance.choice(self.known))
+
+    async def _reconsider(self) -> None:
+        """Creates a task, ends it before or while it is worked on, and begins another generation of it."""
+        further: dict[str, Any] = {}
+        if self.happens(0.5):
+            further["executeAt"] = self.time_in(_EXECUTED_LATER_SECONDS)
+        params = {"key": self.chance.choice(KEYS), "nonce": self.identifier()}
+        call = {"id": self.identifier(), "definition": self.chance.choice(TASKS), "params": params, **further}
+        await self.insist("awf.task/create-and-execute", **call)
+        await asyncio.sleep(self.chance.uniform(0, 0.05))
+        for what in (self.chance.choice(("cancel", "stop")), "retry"):
+            await self.insist(f"awf.task/{what}", attempts=5, id=call["id"], callId=self.identifier())
 
     async def _meddle(self, task_id: str) -> None:
         what = self.chance.choice(("status", "status", "result", "cancel", "stop", "retry"))

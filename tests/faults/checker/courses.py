@@ -13,7 +13,8 @@ from typing import Final
 from tests.faults.checker.timing import EARLY_SECONDS, LATE_SECONDS, overdue
 from tests.faults.checker.violation import Violation
 from tests.faults.courses import COURSES, PAUSE_SECONDS, RETRY_SECONDS
-from tests.faults.history import History, Record, Window
+from tests.faults.history import History, Record
+from tests.faults.windows import Window
 
 # Who comes after whom, and how long after the last of them.
 _FOLLOWS: Final = {

@@ -8,8 +8,9 @@ from typing import Final
 from tests.faults.checker.courses import steps_of_flows
 from tests.faults.checker.creates import account
 from tests.faults.checker.violation import Violation
-from tests.faults.history import History, Window
+from tests.faults.history import History
 from tests.faults.occasions import WAIT
+from tests.faults.windows import Window
 
 
 def check_coverage(history: History) -> Iterator[Violation]:
@@ -38,9 +39,11 @@ def _recovered(history: History) -> int:
 
 
 def _during_long_polls(history: History) -> int:
-    return _hit(
-        history,
-        [(each.invoked, each.completed) for each in history.operations if each.name == "task/long-poll"],
+    """Only what may have kept the poll from its answer."""
+    return sum(
+        any(each.invoked < fault.began < each.completed for fault in history.reach.between(each.client, each.server))
+        for each in history.operations
+        if each.name == "task/long-poll"
     )
 
 
@@ -78,6 +81,7 @@ OF_CALLS: Final[dict[str, Callable[[History], int]]] = {
     "a requested-timeout": _logged("requested-timeout"),
     "an in-progress-timeout": _logged("in-progress-timeout"),
     "a create without an answer that had happened": _recovered,
+    "a retry": _logged("retry"),
     "a fault amid a long poll": _during_long_polls,
     "a fault amid a decision": _during_decisions,
 }

@@ -12,6 +12,7 @@ from tests.faults.checker.violation import Violation
 from tests.faults.history import History, Operation, Record
 
 _CREATES = ("task/create-and-execute", "workflow/create-and-execute")
+_RULE_PUTS = ("scheduler/put", "subscription/put")
 _EXISTS = ("task-already-exists", "workflow-already-exists")
 
 
@@ -28,6 +29,12 @@ class Account:
 
 def _creations(history: History) -> Iterator[Operation]:
     return (operation for operation in history.operations if operation.name in _CREATES)
+
+
+def _rules(history: History) -> set[str]:
+    """The rules that may start tasks: those of the scheduler, and those that listen to events."""
+    puts = (each for each in history.operations if each.name in _RULE_PUTS and each.end != "fail")
+    return {each.params["id"] for each in puts}
 
 
 def nonce(resource: Record) -> str | None:
@@ -51,10 +58,12 @@ def account(history: History) -> Account:
             nonces.add(operation.params.get("params", {}).get("nonce"))
     made.acknowledged |= told
     there = history.resources
+    requesters = _rules(history) | there.keys()
     made.lost = sorted(made.acknowledged - there.keys())
     made.recovered = sorted((possible & there.keys()) - told)
     for task_id, resource in there.items():
-        known = task_id in made.acknowledged or task_id in possible or "requester" in resource
+        asked_for = resource.get("requester", {}).get("id") in requesters
+        known = task_id in made.acknowledged or task_id in possible or asked_for
         if not known and nonce(resource) in nonces - {None}:
             made.recovered.append(task_id)  # the client left its naming to the server
         elif not known:

@@ -30,6 +30,8 @@ def check_executions(history: History) -> Iterator[Violation]:
     accepted = [each for each in history.operations if each.end == "ok" and each.name in _OF_EXECUTION]
     yield from _starts_and_ends(accepted)
     yield from _old_ones(accepted, handed)
+    yield from _results(history)
+    yield from _by_the_log(history)
 
 
 def _starts_and_ends(accepted: list[Operation]) -> Iterator[Violation]:
@@ -63,3 +65,32 @@ def _old_ones(accepted: list[Operation], handed: dict[str, _Handed]) -> Iterator
                     f"{operation.name} of {operation.params['execId']} was accepted after a newer execution was seen"
                 )
                 yield Violation(4, operation.params["id"], message)
+
+
+def _results(history: History) -> Iterator[Violation]:
+    """A task that succeeded has a result that the execution which is told to have succeeded has sent."""
+    sent: defaultdict[str, list[object]] = defaultdict(list)
+    for operation in history.operations:
+        if operation.name == "task/success":
+            sent[operation.params["execId"]].append(operation.params.get("result"))
+    for task_id, resource in history.resources.items():
+        succeeded = resource.get("outcome") == "succeeded" and "execId" in resource
+        if not succeeded or "workflow-definition" in resource:  # what a decision says is carried out, and not kept
+            continue
+        if resource.get("result") not in sent[resource["execId"]]:
+            yield Violation(4, task_id, f"its result is {resource.get('result')}, which its execution has not sent")
+
+
+def _by_the_log(history: History) -> Iterator[Violation]:
+    """Each poll has an execId of its own, and what happens in its execution has the same."""
+    known: set[str] = set()
+    for subject, steps in history.of_subject.items():
+        current: str | None = None
+        for step in steps:
+            if step.what == "poll" and step.exec_id is not None:
+                if step.exec_id in known:
+                    yield Violation(4, subject, f"execId {step.exec_id} was handed out twice (log)")
+                current = step.exec_id
+                known.add(current)
+            elif step.exec_id is not None and step.exec_id != current:
+                yield Violation(4, subject, f"{step.what} of {step.exec_id} in the execution {current} (log)")

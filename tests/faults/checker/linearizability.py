@@ -21,14 +21,15 @@ from tests.faults.checker.task_model import (
     view_of,
 )
 from tests.faults.checker.violation import Violation
-from tests.faults.history import WORKFLOW, History, Operation, Record, touching
+from tests.faults.history import WORKFLOW, History, Operation, Record
 from tests.faults.occasions import BY_SERVER
+from tests.faults.windows import touching
 
 MOST_STATES: Final = 200_000
 _CALLS: Final = frozenset(
     f"task/{name}" for name in ("start", "notify", "feedback", "success", "fail", "release", "cancel", "stop", "retry")
 )
-_DATABASE_GRACE_SECONDS: Final = 6.0
+_DATABASE_GRACE_SECONDS: Final = 1.0
 _REPEATS: Final = 2
 
 
@@ -120,7 +121,9 @@ def _calling(history: History, operation: Operation) -> Iterator[Step]:
     if operation.end == "info":
         yield step._replace(is_open=True, completed=inf)
         return
-    if touching(history.disturbances, operation.invoked, operation.completed, _DATABASE_GRACE_SECONDS):
+    if touching(
+        history.reach.outages_of(operation.server), operation.invoked, operation.completed, _DATABASE_GRACE_SECONDS
+    ):
         # The server repeats what broke in its commit. A task remembers its last call: once another one came between,
         # the repeat is judged like a new call (docs/protocol.md), and may be carried out again, or refused after it
         # was.

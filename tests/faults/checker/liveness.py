@@ -7,7 +7,8 @@ from math import inf
 from typing import Final
 
 from tests.faults.checker.violation import Violation
-from tests.faults.history import History, Operation, Window, touching
+from tests.faults.history import History, Operation
+from tests.faults.windows import Window, touching
 
 ANSWER_SECONDS: Final = 10.0
 DRAIN_SECONDS: Final = 60.0
@@ -26,6 +27,8 @@ def check_liveness(history: History) -> Iterator[Violation]:
     for defect in history.defects:
         yield Violation(9, defect["server"], f"it logged a defect: {defect['text']}")
     over = history.marks.get("faults-over")
+    if over is None and "minutes" in history.run:
+        yield Violation(9, "run", "it was cut off: its faults have no end")
     if over is not None:
         yield from _answers(history, over)
         drained = history.marks.get("drained", inf)
@@ -57,7 +60,8 @@ def _kept_waiting(history: History) -> Iterator[Violation]:
     for subject, (since, until) in _ready_times(history):
         for poll in polls[history.resources[subject]["definition"]]:
             begin, end = max(since, poll.invoked), min(until, poll.completed)
-            if _undisturbed(begin, end, touching(history.disturbances, begin, end, _GRACE_SECONDS)) > STUCK_SECONDS:
+            disturbances = touching(history.reach.disturbances(poll.client, poll.server), begin, end, _GRACE_SECONDS)
+            if _undisturbed(begin, end, disturbances) > STUCK_SECONDS:
                 yield Violation(9, subject, f"it was ready for {end - begin:.1f} s while {poll.op} waited for it")
                 break
 

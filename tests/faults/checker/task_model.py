@@ -226,7 +226,7 @@ def by_itself(state: State, rules: Rules) -> Iterator[State]:
         case "in-progress":
             status, outcome = _attempt_ended(state, rules)
             yield _moved(state, "in-progress-timeout", status, outcome=outcome, **forgotten)
-    if state.status in ("requested", "in-progress") and not rules.by_server:
+    if state.status in ("requested", "in-progress") and state.exec_id == _UNHEARD:
         yield _released(state, Step("release", 0, 0, call_id="server"))  # it could not be delivered
     if state.status not in (ABSENT, "done"):
         if rules.in_workflow:

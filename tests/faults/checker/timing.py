@@ -1,7 +1,8 @@
 """Rule 6: nothing happens before its time, and nothing much later; and no generation has more attempts than allowed.
 
-The log tells both the beginning of a time and its end, by the database's clock. While something was disturbed, and
-for as long as a whole timeout after it, being late is not counted: after an outage everything gets its time anew.
+The log tells both the beginning of a time and its end, by the database's clock. During an outage, which is when no
+server could do its work, and for as long as a whole timeout after it, being late is not counted: after an outage
+everything gets its time anew.
 """
 
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ from typing import Final, NamedTuple
 from taskrpc.core.definition import DefinitionSpec
 from tests.faults.checker.creates import nonce
 from tests.faults.checker.violation import Violation
-from tests.faults.history import WORKFLOW, History, Transition, touching
+from tests.faults.history import WORKFLOW, History, Transition
 from tests.faults.occasions import BY_SERVER
+from tests.faults.windows import touching
 
 LATE_SECONDS: Final = 2.0
 EARLY_SECONDS: Final = 0.002  # times in answers and in the log are of one clock, but of two statements
@@ -92,10 +94,12 @@ def _judged(history: History, step: Transition, deadline: _Deadline) -> Iterator
 
 
 def _put_off(history: History, deadline: _Deadline, until: float) -> float:
-    """The deadline with the disturbances between its beginning and its end taken into account."""
+    """The deadline with the outages between its beginning and its end taken into account."""
     allowance = deadline.at - deadline.since if deadline.what != "due" else 0.0
     since = deadline.since if deadline.what != "due" else deadline.at - LATE_SECONDS
-    return max([deadline.at, *(end + allowance for _, end in touching(history.outages, since, until, LATE_SECONDS))])
+    return max(
+        [deadline.at, *(end + allowance for _, end in touching(history.reach.outages, since, until, LATE_SECONDS))]
+    )
 
 
 def _attempts(allowed: int, transitions: list[Transition]) -> Iterator[Violation]:

@@ -9,6 +9,7 @@ from tests.faults.checker.violation import Violation
 from tests.faults.courses import COURSES
 from tests.faults.history import WORKFLOW, History, Operation, Record, Transition
 
+_OF_A_STATE: Final = ("status", "outcome", "execId", "result", "error", "feedback", "params")
 _KINDS: Final = ("AidboxTask", WORKFLOW)
 # These answer what happened before, when they are repeated.
 _MAY_REPEAT: Final = frozenset(
@@ -70,10 +71,13 @@ def _sightings(history: History) -> Iterator[Violation]:
                 yield Violation(5, subject, f"version {version} was seen after version {older}")
             latest[subject].append((operation.completed, int(version)))
     for subject, resource in history.resources.items():
+        former = seen.get((subject, resource["meta"]["versionId"]), resource)
+        if _state(former) != _state(resource):
+            yield Violation(5, subject, f"it was seen as {_state(former)}, and it ends as {_state(resource)}")
         newest = max((v for _, v in latest[subject]), default=0)
         if int(resource["meta"]["versionId"]) < newest:
             yield Violation(5, subject, f"version {newest} was seen, and it ends at {resource['meta']['versionId']}")
 
 
 def _state(resource: Record) -> tuple[object, ...]:
-    return tuple(resource.get(name) for name in ("status", "outcome", "execId", "result"))
+    return tuple(resource.get(name) for name in _OF_A_STATE)

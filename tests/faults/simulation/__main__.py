@@ -45,7 +45,7 @@ def _replay(seed: int, file: Path | None, console: Console) -> int:
     if file is not None:
         file.write_text("".join(json.dumps(record) + "\n" for record in simulation.everything()))
     violations = check(history)
-    console.print(summary(history, violations, {}), markup=False, soft_wrap=True)
+    console.print(summary(history, violations), markup=False, soft_wrap=True)
     return 1 if violations else 0
 
 
