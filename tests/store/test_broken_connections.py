@@ -101,7 +101,7 @@ async def test_a_connection_that_is_ended_between_two_messages_of_a_statement_le
     still: Headless, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As an outage's end does it to whatever has been under way for that long."""
-    introspect = LaneConnection._introspect_types
+    introspect: Any = vars(asyncpg.Connection)["_introspect_types"]
 
     async def cut_off(self: LaneConnection, *args: Any) -> Any:
         self.terminate()
