@@ -80,6 +80,7 @@ OF_CALLS: Final[dict[str, Callable[[History], int]]] = {
     "a stale execId refused": _stale,
     "a requested-timeout": _logged("requested-timeout"),
     "an in-progress-timeout": _logged("in-progress-timeout"),
+    "a task whose whole time had passed": _logged("dropped"),
     "a create without an answer that had happened": _recovered,
     "a retry": _logged("retry"),
     "a fault amid a long poll": _during_long_polls,
