@@ -3,7 +3,7 @@
 import pytest
 
 from tests.faults.checker.check import broken_rules, check
-from tests.faults.checker.coverage import seen
+from tests.faults.checker.coverage import DROPPED, seen
 from tests.faults.history import History
 from tests.faults.story import BRIEF, LIMITED, PLAIN, Story, quick_story
 
@@ -199,6 +199,12 @@ def test_a_task_that_is_kept_from_a_waiting_poll_is_found() -> None:
 def test_a_run_that_saw_nothing_proves_nothing() -> None:
     told = quick_story(complete=True)
     assert [violation.rule for violation in check(told.drained())] == [10] * 12
+
+
+def test_a_run_whose_definitions_have_no_timeout_has_not_promised_to_see_one() -> None:
+    found = check(Story(complete=True).drained())
+    assert [violation.rule for violation in found] == [10] * 11
+    assert not [violation for violation in found if DROPPED in violation.message]
 
 
 def test_a_fault_amid_a_long_poll_is_one_that_can_reach_it() -> None:
