@@ -14,6 +14,7 @@ from tests.faults.history import History, Record, history_of
 
 PLAIN: Final = "faults/plain"
 LIMITED: Final = "faults/limited"
+BRIEF: Final = "faults/brief"
 _QUICK: Final = {"requestedToStartTimeout": 1000, "inProgressTimeout": 2000, "retryDelay": 500, "allowedRetryCount": 2}
 _SERVERS: Final = ("server-0", "server-1")
 _ACTIONS: Final = {"create": "create-and-execute"}
@@ -157,5 +158,6 @@ class Story:
 
 
 def quick_story(**run: Any) -> Story:
-    """A story of two definitions with times of a second or two; one of them allows one task at a time."""
-    return Story({PLAIN: _QUICK, LIMITED: {**_QUICK, "concurrencyLimit": 1}}, **run)
+    """A story of definitions with times of a second or two; one allows one task at a time, one ends it after 3 s."""
+    limited, brief = {**_QUICK, "concurrencyLimit": 1}, {**_QUICK, "timeout": 3000}
+    return Story({PLAIN: _QUICK, LIMITED: limited, BRIEF: brief}, **run)

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.faults.checker.check import broken_rules, check
-from tests.faults.checker.coverage import seen
+from tests.faults.checker.coverage import DROPPED, seen
 from tests.faults.history import History
-from tests.faults.story import LIMITED, PLAIN, Story, quick_story
+from tests.faults.story import BRIEF, LIMITED, PLAIN, Story, quick_story
 
 # (6)
 
@@ -60,6 +60,35 @@ def test_a_timeout_may_be_late_only_when_no_server_could_do_its_work(
         told.write("healed", number=number)
     told.happens("requested-timeout", "t0", "ready")
     assert broken_rules(told.end()) == rules
+
+
+@pytest.mark.parametrize(("seconds", "rules"), [(3.0, set()), (4.9, set()), (2.9, {6}), (5.1, {6})])
+def test_a_task_is_dropped_when_its_whole_time_has_passed(seconds: float, rules: set[int]) -> None:
+    told = quick_story()
+    told.create("t0", BRIEF)
+    told.wait(seconds - 0.5)
+    told.act("cancel", "t0", "done", outcome="canceled", callId="a")
+    told.act("retry", "t0", "ready", outcome=None, callId="b")
+    told.wait(seconds)
+    told.happens("dropped", "t0", "done", outcome="failed")
+    assert broken_rules(told.drained()) == rules
+
+
+def test_only_a_task_that_has_a_whole_time_is_dropped() -> None:
+    told = quick_story()
+    told.create("t0")
+    told.wait(3.0)
+    told.happens("dropped", "t0", "done", outcome="failed")
+    assert broken_rules(told.end()) == {3}
+
+
+def test_after_an_outage_no_task_has_its_whole_time_anew() -> None:
+    told = quick_story()
+    told.create("t0", BRIEF)
+    told.fault("kill-postgres", 4.0, "postgres")
+    told.wait(4.5)
+    told.happens("dropped", "t0", "done", outcome="failed")
+    assert broken_rules(told.end()) == {6}
 
 
 @pytest.mark.parametrize(("seconds", "rules"), [(5.0, set()), (3.0, {6}), (8.0, {6})])
@@ -169,7 +198,13 @@ def test_a_task_that_is_kept_from_a_waiting_poll_is_found() -> None:
 
 def test_a_run_that_saw_nothing_proves_nothing() -> None:
     told = quick_story(complete=True)
-    assert [violation.rule for violation in check(told.drained())] == [10] * 11
+    assert [violation.rule for violation in check(told.drained())] == [10] * 12
+
+
+def test_a_run_whose_definitions_have_no_timeout_has_not_promised_to_see_one() -> None:
+    found = check(Story(complete=True).drained())
+    assert [violation.rule for violation in found] == [10] * 11
+    assert not [violation for violation in found if DROPPED in violation.message]
 
 
 def test_a_fault_amid_a_long_poll_is_one_that_can_reach_it() -> None:

@@ -19,6 +19,8 @@ from tests.faults.windows import touching
 LATE_SECONDS: Final = 2.0
 EARLY_SECONDS: Final = 0.002  # times in answers and in the log are of one clock, but of two statements
 
+_BEGIN_ANEW: Final = frozenset({"requested-timeout", "in-progress-timeout"})  # after an outage
+
 
 class _Deadline(NamedTuple):
     what: str
@@ -62,13 +64,23 @@ def _times(
     history: History, spec: DefinitionSpec, due_at: float | None, transitions: list[Transition]
 ) -> Iterator[Violation]:
     deadline: _Deadline | None = None
+    drop: _Deadline | None = None
     stopping = False
     for step in transitions:
-        if deadline is not None:
-            yield from _judged(history, step, deadline)
+        for each in (deadline, drop):
+            if each is not None:
+                yield from _judged(history, step, each)
+        drop = _next_drop(spec, step, drop)
         stopping = step.what == "stop" or (stopping and step.what != "retry")
         if not (step.what == "feedback" or (stopping and step.before == step.after)):
             deadline = _next_deadline(spec, due_at, step)
+
+
+def _next_drop(spec: DefinitionSpec, step: Transition, drop: _Deadline | None) -> _Deadline | None:
+    """When a generation's whole time will have passed."""
+    if step.what in ("create", "retry") and spec.timeout is not None:
+        return _Deadline("dropped", step.at + spec.timeout / 1000, step.at)
+    return None if step.after == "done" else drop
 
 
 def _next_deadline(spec: DefinitionSpec, due_at: float | None, step: Transition) -> _Deadline | None:
@@ -95,8 +107,9 @@ def _judged(history: History, step: Transition, deadline: _Deadline) -> Iterator
 
 def _put_off(history: History, deadline: _Deadline, until: float) -> float:
     """The deadline with the outages between its beginning and its end taken into account."""
-    allowance = deadline.at - deadline.since if deadline.what != "due" else 0.0
-    since = deadline.since if deadline.what != "due" else deadline.at - LATE_SECONDS
+    begins_anew = deadline.what in _BEGIN_ANEW
+    allowance = deadline.at - deadline.since if begins_anew else 0.0
+    since = deadline.since if begins_anew else deadline.at - LATE_SECONDS
     return max(
         [deadline.at, *(end + allowance for _, end in touching(history.reach.outages, since, until, LATE_SECONDS))]
     )

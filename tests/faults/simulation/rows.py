@@ -18,7 +18,8 @@ def at(seconds: float) -> str:
 
 @dataclass(slots=True)
 class Row:
-    """A task, a decision or a workflow. `due_at` is when time has something to do with it."""
+    """A task, a decision or a workflow. `due_at` is when time has something to do with it, `drop_at` when its
+    definition's timeout has passed."""
 
     id: str
     kind: Kind
@@ -30,6 +31,7 @@ class Row:
     parent_id: str | None = None
     label: str | None = None
     due_at: float | None = None
+    drop_at: float | None = None
     outcome: str | None = None
     exec_id: str | None = None
     retry_count: int = 0

@@ -60,9 +60,15 @@ class Store:
         due_at = due_at if due_at is not None and due_at > self._now() else None
         status = "in-progress" if kind == "workflow" else "ready" if due_at is None else "waiting"
         row = Row(task_id, kind, name, self._specs[name], params, status, self._now(), parent_id, due_at=due_at)
+        row.drop_at = self._end_of_time(row)
         self.rows[task_id] = row
         self._logged(row, "create-and-execute", "created")
         return row
+
+    def _end_of_time(self, row: Row) -> float | None:
+        """When the definition's timeout ends a task that begins now."""
+        timeout = row.spec.timeout if row.kind == "task" else None
+        return None if timeout is None else self._now() + timeout / 1000
 
     def _logged(self, row: Row, action: str, before: str) -> None:
         room = "workflow" if row.kind == "workflow" else "task"
@@ -167,6 +173,7 @@ class Store:
                     "exec_id": None,
                     "retry_count": 0,
                     "ready_at": self._now(),
+                    "drop_at": self._end_of_time(row),
                     "documents": {},
                 }
                 self._set(row, "retry", "ready", call.call_id, **anew, stop_requested=False, stop_told=False)
@@ -201,7 +208,13 @@ class Store:
         return self._set(row, action, "done", call_id, outcome=outcome)
 
     def reap(self) -> None:
-        """What time has made due."""
+        """What time has made due, and then what it has been too long for."""
+        self._reap_due()
+        for row in [row for row in self.rows.values() if row.drop_at is not None and row.drop_at <= self._now()]:
+            if row.status != "done":
+                self._set(row, "dropped", "done", outcome="canceled" if row.stop_requested else "failed")
+
+    def _reap_due(self) -> None:
         for row in [row for row in self.rows.values() if row.due_at is not None and row.due_at <= self._now()]:
             if row.status == "waiting":
                 self._set(row, "due", "ready", ready_at=row.due_at)
