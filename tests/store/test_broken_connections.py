@@ -6,9 +6,10 @@ from typing import Any, Final
 import asyncpg
 import pytest
 
+from taskrpc.store import database
 from taskrpc.store.database import CommitUnknown
 from taskrpc.store.lane import LaneConnection
-from tests.engine.headless import Headless
+from tests.engine.headless import Headless, headless
 from tests.store.halting import HALT, go_on, halted, look_for, over_a_path
 
 METHODS: Final = ["start", "success", "fail", "release", "cancel", "feedback"]
@@ -111,3 +112,23 @@ async def test_a_connection_that_is_ended_between_two_messages_of_a_statement_le
     with pytest.raises(CommitUnknown):
         async with still.parts.database.connection() as connection:
             await connection.fetch("select null::taskrpc.task")
+
+
+async def test_a_server_that_hangs_amid_a_transaction_does_not_hold_up_others_for_long(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert database._HOT_SETTINGS["idle_in_transaction_session_timeout"] == "5s"
+    monkeypatch.setitem(database._HOT_SETTINGS, "idle_in_transaction_session_timeout", "100ms")
+    async with headless(database_url, loops=False) as hanging, headless(database_url, loops=False) as other:
+        await other.call("awf.definition/put", id="limited", concurrencyLimit=1)
+        await other.create("limited")
+
+        async def hang() -> None:
+            async with hanging.parts.database.connection() as connection, connection.transaction():
+                await connection.execute("select from taskrpc.gate for update")
+                async with asyncio.timeout(5):
+                    await other.create("limited")
+                await connection.execute("select")
+
+        with pytest.raises(CommitUnknown):
+            await hang()
