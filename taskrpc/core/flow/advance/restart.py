@@ -62,7 +62,7 @@ def _recount(work: Work, run: Run) -> None:
     old = work.block(run)
     block = Block(main=old.main, next=old.next, target=None)
     kind = work.task(run).kind
-    block.counts = {task: 1 for task in old.counts if kind == "Dag"}
+    block.counts = {name: count for name, count in old.counts.items() if kind == "Dag" or name == "passes"}
     latest: dict[int, Run] = {}
     for child in _main_runs(work, run, block):
         if child.ended:
