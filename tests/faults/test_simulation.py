@@ -16,16 +16,17 @@ SEEDS = 500
 _PORTION = 50
 
 
+@pytest.mark.parametrize("kind", ["tasks", "flows"])
 @pytest.mark.parametrize("first", range(0, SEEDS, _PORTION))
-def test_no_seed_violates_a_rule(first: int) -> None:
+def test_no_seed_violates_a_rule(first: int, kind: str) -> None:
     for seed in range(first, first + _PORTION):
-        violations = violations_of(seed)
-        assert not violations, "\n".join([replay_command(seed), *violations])
+        violations = violations_of(kind, seed)
+        assert not violations, "\n".join([replay_command(kind, seed), *violations])
 
 
 @pytest.mark.parametrize("seed", [1617, 3100])
 def test_seeds_in_which_a_call_was_carried_out_repeated_after_another_one_and_refused(seed: int) -> None:
-    assert violations_of(seed) == []
+    assert violations_of("tasks", seed) == []
 
 
 def test_a_seed_always_tells_the_same_story() -> None:
