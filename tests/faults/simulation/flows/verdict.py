@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from taskrpc.core.flow.advance.state import ROOT, TERMINATED, Run
+from taskrpc.core.flow.advance.state import TERMINATED
 from taskrpc.core.flow.advance.step import is_over
 from taskrpc.core.flow.model import Task
 from tests.faults.simulation.flows.drawn import draw, is_concurrent
@@ -56,7 +56,7 @@ class Verdict:
             self._comes_to_rest()
         if self.violations or self._chance.random() > _REPLAYED:
             return
-        runs = [run.n for run in story.main.runs if not _handles(story.main, run)]
+        runs = [run.n for run in story.main.runs]
         target = self._chance.choice([None, *runs])
         again = story.replay(target)
         self._comes_to_rest()
@@ -93,15 +93,6 @@ class Verdict:
         order_counts = self._is_concurrent and any("FAILED" in run for run in expected_runs)
         if not order_counts and runs != expected_runs:
             self.violations.append(f"its runs are {runs}, and {expected_runs} if nothing breaks")
-
-
-def _handles(execution: Execution, run: Run) -> bool:
-    """Whether a run is in `errors`, `finally` or `afterExecution`, however deep."""
-    while run.n != ROOT:
-        if run.role in ("errors", "finally", "afterExecution"):
-            return True
-        run = execution.state.run(run.parent)
-    return False
 
 
 def _written(tasks: Sequence[Task], depth: int = 1) -> Iterator[str]:
