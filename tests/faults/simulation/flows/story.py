@@ -38,7 +38,7 @@ from tests.flows.execution import Execution
 from tests.flows.simulation import SECOND, World
 
 SERVERS: Final = 3
-MOST_TURNS: Final = 10_000
+MOST_TURNS: Final = 50_000
 _MILLISECOND: Final = 1000
 
 
