@@ -39,6 +39,10 @@ def test_stories_meet_what_they_are_made_for() -> None:
     assert all(verdict.violations == [] for verdict in verdicts)
 
 
+def test_a_seed_in_which_what_follows_a_run_that_is_tried_again_began_beside_it() -> None:
+    assert Verdict(9400).violations == []
+
+
 # -- defects --------------------
 
 
