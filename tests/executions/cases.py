@@ -10,7 +10,7 @@ from tests.databases import Clock
 from tests.engine.headless import Headless
 from tests.executions.world import RealWorld
 from tests.flows.cases import Case
-from tests.flows.simulation import Execution
+from tests.flows.execution import Execution
 
 
 class RealCase(Case):

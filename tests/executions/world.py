@@ -23,7 +23,8 @@ from taskrpc.errors import TaskRpcError
 from taskrpc.store.workflows import WorkflowCreations
 from tests.databases import Clock, connected
 from tests.engine.headless import Headless
-from tests.flows.simulation import SECOND, Execution
+from tests.flows.execution import Execution
+from tests.flows.simulation import SECOND
 
 T = TypeVar("T")
 

@@ -19,11 +19,12 @@ SEEDS = 500
 _PORTION = 50
 
 
+@pytest.mark.parametrize("kind", ["tasks", "flows"])
 @pytest.mark.parametrize("first", range(0, SEEDS, _PORTION))
-def test_no_seed_violates_a_rule(first: int) -> None:
+def test_no_seed_violates_a_rule(first: int, kind: str) -> None:
     for seed in range(first, first + _PORTION):
-        violations = violations_of(seed)
-        assert not violations, "\n".join([replay_command(seed), *violations])
+        violations = violations_of(kind, seed)
+        assert not violations, "\n".join([replay_command(kind, seed), *violations])
 
 
 def _carried_out_and_refused(history: History) -> bool:

@@ -19,8 +19,9 @@ from taskrpc.core.flow.model import Flow
 from taskrpc.core.flow.parse import parse_flow, parse_template
 from taskrpc.core.flow.reading import InvalidFlowError
 from taskrpc.wire.yaml_reader import decode
+from tests.flows.execution import Execution
 from tests.flows.expectations import check, check_labels, filled
-from tests.flows.simulation import SECOND, Execution, World
+from tests.flows.simulation import SECOND, World
 
 _ABOUT = {"case", "kestra", "basis", "covers", "needs", "source", "notes", "flows"}
 

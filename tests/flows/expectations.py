@@ -9,7 +9,8 @@ from collections import Counter
 from typing import Any
 
 from taskrpc.core.flow.advance.state import TERMINATED, Run, path_of
-from tests.flows.simulation import SECOND, Execution, World
+from tests.flows.execution import Execution
+from tests.flows.simulation import SECOND, World
 
 
 def filled(text: Any, parent: Execution) -> Any:

@@ -6,7 +6,7 @@ Everything goes through `advance`, and every step is checked against what must h
 import copy
 import heapq
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from taskrpc.core.flow.advance.events import (
@@ -30,51 +30,21 @@ from taskrpc.core.flow.advance.events import (
 )
 from taskrpc.core.flow.advance.facts import Facts, MissingFactError
 from taskrpc.core.flow.advance.restart import replay
-from taskrpc.core.flow.advance.state import ROOT, Run, State, begin, path_of
-from taskrpc.core.flow.advance.step import BUDGET, advance, is_left
+from taskrpc.core.flow.advance.state import State, begin
+from taskrpc.core.flow.advance.step import BUDGET, Step, advance, is_left
 from taskrpc.core.flow.expressions.rendering import Rendering
 from taskrpc.core.flow.inputs import resolve_inputs
 from taskrpc.core.flow.model import Flow, Trigger
 from taskrpc.core.flow.preconditions import met
 from taskrpc.core.flow.triggers import fires, helps
+from tests.flows.execution import Execution
 from tests.flows.leaves import Leaves
 
 NOON = 1_770_000_000_000_000
 SECOND = 1_000_000
 
 Outcome = tuple[str, dict[str, Any] | None, str | None]
-Executor = Callable[["Execution", StartTask], Outcome]
-
-
-@dataclass
-class Execution:
-    """One execution in the world, with all that it was told and all that it asked for."""
-
-    flow: Flow
-    state: State
-    first: State
-    parent: StartFlow | None = None
-    told: list[Event] = field(default_factory=list)
-    inbox: list[Event] = field(default_factory=list)
-    actions: list[Action] = field(default_factory=list)
-    logs: list[Log] = field(default_factory=list)
-    steps: int = 0
-
-    @property
-    def runs(self) -> list[Run]:
-        """The task runs, in the order of their creation."""
-        return [run for n, run in sorted(self.state.runs.items()) if n != ROOT]
-
-    def named(self, task: str) -> list[Run]:
-        """The runs of a task."""
-        return [run for run in self.runs if run.task == task]
-
-    def states(self) -> list[str]:
-        """`task STATE` of every run, with the loop values around it: `task[a] STATE`."""
-        return [
-            f"{run.task}{''.join(f'[{each}]' for each in path_of(run, self.state.run))} {run.state}"
-            for run in self.runs
-        ]
+Executor = Callable[[Execution, StartTask], Outcome]
 
 
 class World:
@@ -127,7 +97,8 @@ class World:
         """An execution in this state."""
         execution = Execution(flow, state, copy.deepcopy(state), parent)
         self.executions[state.head.id] = execution
-        execution.inbox += events
+        for event in events:
+            self.tell_later(execution, event)
         return execution
 
     def tell(self, execution: Execution, event: Event) -> None:
@@ -158,15 +129,22 @@ class World:
     # -- steps --------------------
 
     def _step(self, execution: Execution, events: list[Event]) -> None:
+        step = self.worked_out(execution.flow, execution.state, events, self.budget)
+        execution.inbox = events[step.taken :] + execution.inbox
+        self.carry_out(execution, step, events[: step.taken])
+
+    def worked_out(self, flow: Flow, state: State, events: Sequence[Event], budget: int) -> Step:
+        """The step that follows, with all that it has to know; it has not taken effect."""
         while True:
             try:
-                step = advance(execution.flow, execution.state, events, self.facts, self.budget)
-                break
+                return advance(flow, state, events, self.facts, budget)
             except MissingFactError as missing:
                 self.facts.learn(missing.key, self._fact(*missing.key))
+
+    def carry_out(self, execution: Execution, step: Step, taken: Sequence[Event]) -> None:
+        """Has a step take effect."""
         known = len(execution.state.head.history)
-        execution.told += events[: step.taken]
-        execution.inbox = events[step.taken :] + execution.inbox
+        execution.told += taken
         execution.state.apply(step.changes)
         execution.steps += 1
         execution.actions += step.actions
@@ -212,18 +190,17 @@ class World:
             case Log():
                 execution.logs.append(action)
             case StartTask():
-                self._start_task(execution, action)
+                self.start_task(execution, action)
             case SetTimer():
-                self.later(execution, action.after, Fired(self.now + action.after, action.run, action.kind, action.tag))
+                self.set_timer(execution, action)
             case StartFlow():
                 self._start_flow(execution, action)
             case CloseDirectory():
                 wanted = execution.flow.tasks[execution.state.run(action.run).task].properties.get("outputFiles", [])
                 outputs = self.leaves.close_directory(execution.state.head.id, action.run, wanted)
-                execution.inbox.append(Ended(self.now, action.run, action.attempt, "SUCCESS", outputs))
+                self.tell_later(execution, Ended(self.now, action.run, action.attempt, "SUCCESS", outputs))
             case EndTask():
-                for id in self.children.get((execution.state.head.id, action.run, action.attempt), []):
-                    self.executions[id].inbox.append(Killed(self.now))
+                self.end_task(execution, action)
             case End():
                 self._tell_parent(execution, action)
             case StartAgain():
@@ -235,10 +212,24 @@ class World:
             case Finish():
                 pass
 
-    def _start_task(self, execution: Execution, task: StartTask) -> None:
+    def set_timer(self, execution: Execution, timer: SetTimer) -> None:
+        """Has the execution told when the time has come."""
+        self.later(execution, timer.after, Fired(self.now + timer.after, timer.run, timer.kind, timer.tag))
+
+    def end_task(self, execution: Execution, task: EndTask) -> None:
+        """Ends the subflows of an attempt; executors go on with what nobody waits for."""
+        for id in self.children.get((execution.state.head.id, task.run, task.attempt), []):
+            self.tell_later(self.executions[id], Killed(self.now))
+
+    def tell_later(self, execution: Execution, event: Event) -> None:
+        """Puts an event into an inbox."""
+        execution.inbox.append(event)
+
+    def start_task(self, execution: Execution, task: StartTask) -> None:
+        """Has an executor do a task."""
         if task.type in self.mute:
             return
-        execution.inbox.append(Began(self.now, task.run, task.attempt))
+        self.tell_later(execution, Began(self.now, task.run, task.attempt))
         if task.type == "core.flow.WorkingDirectory":
             self.leaves.open_directory(execution.state.head.id, task)
             return
@@ -275,7 +266,7 @@ class World:
 
     def _start_flow_again(self, child: Execution) -> None:
         if child.state.head.state == "FAILED":
-            child.inbox.append(Restarted(self.now))
+            self.tell_later(child, Restarted(self.now))
         elif child.state.head.finished:
             self._tell_parent(child, next(each for each in reversed(child.actions) if isinstance(each, End)))
 
@@ -285,4 +276,5 @@ class World:
             return
         parent = self.executions[start.trigger["executionId"]]
         outputs = {**(end.outputs or {}), **(end.asked or {})}
-        parent.inbox.append(Ended(self.now, start.run, start.attempt, end.state, outputs, end.problem, start.iteration))
+        ended = Ended(self.now, start.run, start.attempt, end.state, outputs, end.problem, start.iteration)
+        self.tell_later(parent, ended)

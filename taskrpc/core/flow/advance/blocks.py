@@ -219,13 +219,20 @@ def _passed(work: Work, run: Run, block: Block) -> bool:
 
 
 def loop_fired(work: Work, run: Run) -> None:
-    """The next pass of a LoopUntil: all of the former is forgotten."""
+    """The next pass of a LoopUntil: all of the former is forgotten.
+
+    Within a loop its `iteration` stays that of the loop, which knows by it what comes next.
+    """
     for child in list(work.children(run.n)):
         work.remove(child.n)
     work.enter(run, "CREATED")
     work.enter(run, "RUNNING")
-    run.iteration = (run.iteration or 0) + 1
+    passes = work.block(run).counts.get("passes", 0)
     run.block = Block(main="tasks")
+    if run.value is None:
+        run.iteration = (run.iteration or 0) + 1
+    else:
+        run.block.counts["passes"] = passes + 1
     work.visit(run.n)
     work.release(run.n)
 

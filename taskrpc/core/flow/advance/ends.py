@@ -152,6 +152,7 @@ def retry_fired(work: Work, run: Run) -> None:
         block.retrying -= 1
         if block.section in ("errors", "finally") and not block.failed:
             undo_handlers(work, parent)
+            block.current = run.n  # a look that was put off by a pause must not start what follows it
     work.head.dispatch.append(run.n)
 
 

@@ -10,6 +10,7 @@ from taskrpc.core.flow.advance.work import Work
 from taskrpc.core.flow.model import Flow
 
 _AGAIN: Final = ("FAILED", "PAUSED")
+_HANDLERS: Final = ("errors", "finally", "afterExecution")
 
 
 def can_restart(state: State) -> bool:
@@ -62,7 +63,7 @@ def _recount(work: Work, run: Run) -> None:
     old = work.block(run)
     block = Block(main=old.main, next=old.next, target=None)
     kind = work.task(run).kind
-    block.counts = {task: 1 for task in old.counts if kind == "Dag"}
+    block.counts = {name: count for name, count in old.counts.items() if kind == "Dag" or name == "passes"}
     latest: dict[int, Run] = {}
     for child in _main_runs(work, run, block):
         if child.ended:
@@ -92,7 +93,8 @@ def replay(flow: Flow, state: State, id: str, at: int, target: int | None = None
     """A new execution with the inputs of this one, from its beginning or from a task run on.
 
     What ended before the target began is copied; the target is RESTARTED, as is the execution, whose history goes on
-    from that of the old one; nothing after the target is there. Raises ValueError for a target that there is not.
+    from that of the old one; nothing after the target is there. From a target in `errors`, `finally` or
+    `afterExecution` on, all of these begin anew. Raises ValueError for a target that there is not.
     """
     head = state.head
     labels = {
@@ -104,6 +106,9 @@ def replay(flow: Flow, state: State, id: str, at: int, target: int | None = None
         return new
     if target == ROOT or not state.has(target):
         raise ValueError(f"there is no task run {target}")
+    if (handled := _handled(state, target)) is not None:
+        kept = _before_handlers(state, handled)
+        return _resumed_at(flow, State(_head(new.head, head), kept), None, set(_around(state, handled)))
     around = set(_around(state, target))
     began = state.run(target).history[0][1]
     kept = [run for run in state.runs.values() if _is_kept(state, run, target, began, around)]
@@ -118,14 +123,27 @@ def _around(state: State, n: int) -> Iterator[int]:
     yield ROOT
 
 
+def _handled(state: State, target: int) -> int | None:
+    """The outermost block in whose handlers a run is; None for a run of main lists."""
+    handlers = [n for n in _around(state, target) if state.run(n).role in _HANDLERS]
+    return state.run(handlers[-1]).parent if handlers else None
+
+
+def _before_handlers(state: State, block: int) -> list[Run]:
+    """Copies of what there was when the main list of a block was done with."""
+    began = min(state.run(n).history[0][1] for n in state.children(block) if state.run(n).role in _HANDLERS)
+    first = min(n for n in state.children(block) if state.run(n).role in _HANDLERS)
+    around = set(_around(state, block))
+    return [run.copied() for run in state.runs.values() if _is_kept(state, run, first, began, around)]
+
+
 def _is_kept(state: State, run: Run, target: int, began: int, around: set[int]) -> bool:
     """Whether a run, and all around it, had come to an end before the target began."""
     return all(n in around or _is_past(state.run(n), target, began) for n in _around(state, run.n))
 
 
 def _is_past(run: Run, target: int, began: int) -> bool:
-    handles = run.role in ("errors", "finally", "afterExecution")
-    return not handles and run.n < target and run.ended and run.history[-1][1] <= began
+    return run.role not in _HANDLERS and run.n < target and run.ended and run.history[-1][1] <= began
 
 
 def _head(new: Head, old: Head) -> Head:
@@ -134,23 +152,36 @@ def _head(new: Head, old: Head) -> Head:
     return new
 
 
-def _resumed_at(flow: Flow, state: State, target: int, around: set[int]) -> State:
+def _resumed_at(flow: Flow, state: State, target: int | None, around: set[int]) -> State:
+    """Puts what is around the target back to work; without one, the innermost of it goes on behind its main list."""
     work = Work(flow, state, Facts())
-    for n in around - {target}:
+    blocks = sorted(around - {target})
+    for n in blocks:
         run = work.edit(n)
         work.enter(run, "RUNNING")
         block = work.block(run)
         block.section, block.failed, block.retrying = "main", False, 0
-    run = work.edit(target)
-    run.block, run.outputs = None, None
-    work.enter(run, "RESTARTED")
-    for n in around - {target}:
+    if target is not None:
+        run = work.edit(target)
+        run.block, run.outputs = None, None
+        work.enter(run, "RESTARTED")
+    for n in blocks:
         block_run = work.edit(n)
         _recount(work, block_run)
         _rewind(work, block_run)
-    work.head.dispatch.append(target)
+    if target is None:
+        _behind_its_tasks(work, work.edit(blocks[-1]))
+    else:
+        work.head.dispatch.append(target)
     state.apply(work.changes())
     return state
+
+
+def _behind_its_tasks(work: Work, run: Run) -> None:
+    """Has a block, whose main list is done with, go on with what follows that."""
+    block = work.block(run)
+    block.failed = any(child.state in ("FAILED", "KILLED") for child in _main_runs(work, run, block))
+    work.visit(run.n)
 
 
 def _rewind(work: Work, run: Run) -> None:

@@ -101,7 +101,7 @@ def _started(work: Work, event: Started) -> None:
     if work.root().state != "RUNNING":
         work.enter(work.root(), "RUNNING")
     commands.promises_begin(work)
-    if not work.head.dispatch:
+    if not is_left(work.head):
         work.visit(ROOT)
 
 

@@ -128,7 +128,7 @@ class Work:
     ) -> Run:
         """A new run, CREATED, that is to be dispatched. Below a LoopUntil it is of the loop's pass."""
         if iteration is None and parent.n != ROOT and self.task(parent).kind == "LoopUntil":
-            iteration = parent.iteration or 0
+            iteration = (parent.iteration or 0) + self.block(parent).counts.get("passes", 0)
         n = self.head.next
         self.head.next += 1
         context = parent.context

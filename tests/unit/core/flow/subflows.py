@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tests.flows.simulation import Execution, World
+from tests.flows.execution import Execution
+from tests.flows.simulation import World
 from tests.unit.core.flow.flows import flow, flow_of, log
 
 SUBFLOW = {"id": "sub", "type": "core.flow.Subflow", "namespace": "company.team", "flowId": "child"}

@@ -205,3 +205,35 @@ def test_a_replay_begins_in_the_pass_of_a_loop_until_that_there_is() -> None:
     again = world.add(execution.flow, state, Started(world.now))
     world.settle()
     assert again.states() == execution.states() == ["loop SUCCESS", "a SUCCESS", "b SUCCESS", "c SUCCESS"]
+
+
+@pytest.mark.parametrize("target", ["e", "e2", "f", "f2", "after", "after2"])
+def test_a_replay_from_a_handler_on_begins_all_of_them_anew_and_does_each_once(target: str) -> None:
+    world = World()
+    handlers = {
+        "errors": [log("e"), log("e2")],
+        "finally": [log("f"), log("f2")],
+        "afterExecution": [log("after"), log("after2")],
+    }
+    fails = {"id": "fails", "type": "core.execution.Fail"}
+    execution = world.start(flow(log("a"), flowable("Sequential", "s", log("b"), fails), **handlers))
+    world.settle()
+    state = replay(execution.flow, execution.state, "again", world.now, execution.named(target)[0].n)
+    again = world.add(execution.flow, state, Started(world.now))
+    world.settle()
+    assert again.states() == execution.states()
+    assert again.named("fails")[0].history == execution.named("fails")[0].history
+
+
+@pytest.mark.parametrize("target", ["e", "deep", "f"])
+def test_a_replay_from_the_handlers_of_a_block_within_goes_on_with_what_follows_the_block(target: str) -> None:
+    world = World()
+    fails = {"id": "fails", "type": "core.execution.Fail"}
+    handlers = {"errors": [log("e"), flowable("Sequential", "under", log("deep"))], "finally": [log("f")]}
+    inner = flowable("AllowFailure", "inner", log("a"), fails, **handlers)
+    execution = world.start(flow(flowable("ForEach", "each", inner, log("z"), values=["1", "2"]), log("last")))
+    world.settle()
+    state = replay(execution.flow, execution.state, "again", world.now, execution.named(target)[0].n)
+    again = world.add(execution.flow, state, Started(world.now))
+    world.settle()
+    assert sorted(again.states()) == sorted(execution.states())

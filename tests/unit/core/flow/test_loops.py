@@ -223,3 +223,26 @@ def test_a_loop_until_that_is_restarted_has_its_longest_time_anew() -> None:
 def test_a_loop_until_with_a_disabled_task_makes_one_pass() -> None:
     execution = ran(flowable("LoopUntil", "loop", log("l"), log("off", disabled=True), condition=False))
     assert execution.states() == ["loop SUCCESS", "l SUCCESS"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 0])
+def test_what_follows_a_loop_until_within_a_loop_is_done_once_for_each_value(limit: int) -> None:
+    execution = of(
+        f"""
+        tasks:
+          - id: each
+            type: core.flow.ForEach
+            values: [a, b]
+            concurrencyLimit: {limit}
+            tasks:
+              - id: until
+                type: core.flow.LoopUntil
+                condition: "{{{{ outputs.until[taskrun.value].iterationCount == 3 }}}}"
+                checkFrequency: {{interval: PT1S}}
+                tasks: [{{id: n, type: core.debug.Return, format: "{{{{ taskrun.iteration }}}}"}}]
+              - {{id: then, type: core.debug.Return, format: "{{{{ taskrun.value }}}}{{{{ taskrun.iteration }}}}"}}
+        """
+    )
+    assert outputs(execution, "then") == ["a0", "b1"]
+    assert [(run.value, run.iteration) for run in execution.named("until")] == [("a", 0), ("b", 1)]
+    assert outputs(execution, "n") == ["2", "3"]

@@ -15,7 +15,8 @@ from taskrpc.core.flow.advance.state import ROOT, TERMINATED, Run, State
 from taskrpc.core.flow.advance.step import advance, is_over
 from taskrpc.core.flow.model import Flow
 from taskrpc.core.flow.parse import parse_flow
-from tests.flows.simulation import Execution, World
+from tests.flows.execution import Execution
+from tests.flows.simulation import World
 
 RETRY = {"type": "constant", "interval": "PT1S", "maxAttempts": 2}
 KINDS = (

@@ -12,7 +12,7 @@ from taskrpc.core.flow.advance.step import advance
 from taskrpc.core.flow.model import Flow
 from taskrpc.core.flow.parse import parse_flow
 from taskrpc.core.flow.records import document_text, head_text, read_head, read_run, run_text
-from tests.flows.simulation import Execution
+from tests.flows.execution import Execution
 from tests.unit.core.flow.test_random_flows import flows, run
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from taskrpc.core.flow.advance.events import StartFlow
 from taskrpc.core.flow.advance.subflows import child_ids
-from tests.flows.simulation import Execution, World
+from tests.flows.execution import Execution
+from tests.flows.simulation import World
 from tests.unit.core.flow.flows import flow, log, value
 from tests.unit.core.flow.runs import messages
 from tests.unit.core.flow.subflows import SUBFLOW, items_of, with_child
