@@ -23,15 +23,16 @@ async def test_commands_say_what_they_found_and_are_counted(bench: Bench) -> Non
         commands=[
             "echo one; echo two >&2",
             """echo '::{"outputs": {"rows": 3, "name": "ä"}}::'""",
-            """echo '::{"outputs": {"rows": 4}, "metrics": [{"name": "n", "type": "counter", "value": 1}]}::' >&2""",
+            """echo '::{"outputs": {"rows": 4}}::'""",
+            """echo '::{"outputs": {"lines": 2}, "metrics": [{"name": "n", "type": "counter", "value": 1}]}::' >&2""",
             "printf 'no end of line'",
         ],
     )
     assert outputs == {
         "exitCode": 0,
-        "vars": {"rows": 4, "name": "ä"},
+        "vars": {"rows": 4, "name": "ä", "lines": 2},
         "outputFiles": {},
-        "stdOutLineCount": 3,
+        "stdOutLineCount": 4,
         "stdErrLineCount": 2,
     }
 

@@ -70,6 +70,7 @@ class Load:
         self._left = count
         self._chance = random.Random(7)
         self.unexpected: list[TaskRpcError] = []
+        self.under_way = 0
 
     def _server(self) -> Headless:
         return self._chance.choice(self._servers)
@@ -92,7 +93,9 @@ class Load:
             server, start = self._server(), self._chance.random() < 0.5
             poll = {"taskDefinitions": [NAME], "maxBatchSize": self._chance.randint(1, 4), "start": start}
             tasks = (await server.call("awf.task/long-poll", **poll))["resources"]
+            self.under_way += 1
             await asyncio.gather(*(self._treat(task) for task in tasks))
+            self.under_way -= 1
 
     async def _treat(self, task: Any) -> None:
         choices = ["success"] * 4 + ["fail", "release", "cancel", "nothing", "stop", "cancel and retry"]
@@ -113,12 +116,16 @@ class Load:
 
 async def _carry_out(load: Load, observer: asyncpg.Connection) -> None:
     executors = [asyncio.ensure_future(load.execute()) for _ in range(8)]
+
+    async def ended() -> bool:
+        """One that was canceled is done, and may be about to be retried."""
+        all_done = "select not exists (select from taskrpc.task where status <> 'done')"
+        return await observer.fetchval(all_done) and not load.under_way
+
     try:
         async with asyncio.timeout(60):
             await asyncio.gather(*(load.create() for _ in range(8)))
-            await until(
-                lambda: observer.fetchval("select not exists (select from taskrpc.task where status <> 'done')")
-            )
+            await until(ended)
     finally:
         for executor in executors:
             executor.cancel()
