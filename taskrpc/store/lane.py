@@ -15,6 +15,7 @@ import asyncpg
 
 from taskrpc.store.hosts import connect
 from taskrpc.store.statements import SQL
+from taskrpc.store.times import share_times
 
 CONNECT_SECONDS: Final = 5.0
 _IDLE_SECONDS: Final = 300.0
@@ -116,6 +117,7 @@ class Lane:
         )
         try:
             connection.add_log_listener(_hear)
+            await share_times(connection)
             (own,) = await connection.fetch(SQL["own_backend"])
             connection.backend = Backend(own["pid"], own["backend_start"])
             if self._reads_only:
