@@ -144,16 +144,23 @@ def respond(request: Request, answers: Sequence[Answer | None]) -> tuple[int, ob
 
 
 def _call(entry: dict[str, object]) -> Call | BadCall:
-    strict = _is_strict(entry)
-    call_id = entry.get("id", ABSENT)
+    strict = "jsonrpc" in entry and _is_strict(entry)
+    method, params, call_id = entry.get("method"), entry.get("params"), entry.get("id", ABSENT)
     try:
         if call_id is not ABSENT and type(call_id) not in _ID_TYPES:
             call_id = ABSENT
             raise _invalid(f"id must be a text, a number or null, not {_kind(entry['id'])}")
-        _refuse_unknown_keys(entry)
+        if not entry.keys() <= _KEYS:
+            raise _unknown_key(entry)
         if "jsonrpc" in entry and not strict:
             raise _invalid('jsonrpc must be "2.0", or be left out for the plain form')
-        return Call(_method(entry), _params(entry, strict), call_id, strict)
+        if not isinstance(method, str) or not method:
+            raise _no_method(entry)
+        if params is None:
+            params = {}
+        elif not isinstance(params, dict):
+            raise _no_mapping(params, strict)
+        return Call(method, params, call_id, strict)
     except TaskRpcError as error:
         return BadCall(error, call_id, strict)
 
@@ -167,29 +174,21 @@ def _is_strict(entry: dict[str, object]) -> bool:
     return version == "2.0" or (isinstance(version, float) and version == 2.0)
 
 
-def _refuse_unknown_keys(entry: dict[str, object]) -> None:
-    if not entry.keys() <= _KEYS:
-        unknown = next(key for key in entry if key not in _KEYS)
-        raise _invalid(f'the key "{shown(unknown)}" is unknown; a request has method, params, id and jsonrpc')
+def _unknown_key(entry: dict[str, object]) -> TaskRpcError:
+    unknown = next(key for key in entry if key not in _KEYS)
+    return _invalid(f'the key "{shown(unknown)}" is unknown; a request has method, params, id and jsonrpc')
 
 
-def _method(entry: dict[str, object]) -> str:
+def _no_method(entry: dict[str, object]) -> TaskRpcError:
     method = entry.get("method")
-    if isinstance(method, str) and method:
-        return method
     problem = "is missing" if "method" not in entry else "is empty" if method == "" else f"is {_kind(method)}"
-    raise _invalid(f'method {problem}; it must be a text such as "awf.task/poll"')
+    return _invalid(f'method {problem}; it must be a text such as "awf.task/poll"')
 
 
-def _params(entry: dict[str, object], strict: bool) -> dict[str, object]:
-    params = entry.get("params")
-    if params is None:
-        return {}
-    if isinstance(params, dict):
-        return params
+def _no_mapping(params: object, strict: bool) -> TaskRpcError:
     if strict and isinstance(params, list):
-        raise invalid_params("params", "must be a mapping; params by position are not supported")
-    raise _invalid(f"params must be a mapping, not {_kind(params)}")
+        return invalid_params("params", "must be a mapping; params by position are not supported")
+    return _invalid(f"params must be a mapping, not {_kind(params)}")
 
 
 def _strict_error(error: TaskRpcError) -> dict[str, object]:
