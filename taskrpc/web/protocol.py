@@ -87,7 +87,7 @@ class RpcProtocol(HttpToolsProtocol):
         self._bytes += len(data)
         self._bytes_at_begin = len(data) if self._phase in ("nothing", "head") else 0
         self._feed(data)
-        if self._bytes > self._most_bytes():
+        if self._bytes > limits.MOST_HEAD_BYTES and self._bytes > self._most_bytes():  # less is never too much
             self.transport.close()
 
     def _most_bytes(self) -> int:
@@ -180,13 +180,14 @@ class RpcProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self._phase == "head":
             return  # of a request that offers another protocol
-        if self._is_upload():
-            self._bytes = 0  # all of them were wanted
-        self._phase = "nothing"
         exchange = self.cycle
         if not isinstance(exchange, Exchange):
+            if self._is_upload():
+                self._bytes = 0  # all of them were wanted
+            self._phase = "nothing"
             super().on_message_complete()
             return
+        self._phase = "nothing"
         exchange.whole = True
         if exchange.sent_at is not None:
             self.transport.close()  # it was refused before

@@ -174,7 +174,9 @@ class RpcEndpoint:
         entry = _entry(call)
         result = entry if isinstance(entry, TaskRpcError) else await carry_out_one(self._services, context, entry)
         headers = retry_after(result) if isinstance(result, TaskRpcError) else ()
-        return _reply(*envelope.respond(request, [_answer(call, result)]), codec, headers)
+        answer = _answer(call, result)
+        status, body = (204, None) if answer is None else (answer.status, answer.body)
+        return _reply(status, body, codec, headers)
 
 
 def _reply(status: int, body: object, codec: Codec, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Reply:

@@ -120,7 +120,10 @@ with x as materialized (
         with ordinality as x(id, exec_id, call_id, result, checked, n)
 ), fit as materialized (
     select x.n, x.call_id, x.result, t.id, t.status, d.run_timeout,
-        case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention
+        case when t.rev > 0 then d.retention else (
+            -- taskrpc.newest_retention(t.name); as a function it would be set up anew for each row
+            select retention from taskrpc.definition where name = t.name order by rev desc limit 1
+        ) end as retention
     from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
     where t.exec_id = x.exec_id and t.status = 'in-progress' and t.kind = 'task'
         and (not d.checks_result or x.checked = t.rev)
@@ -165,7 +168,10 @@ with x as materialized (
         with ordinality as x(id, exec_id, call_id, error, checked, n)
 ), fit as materialized (
     select x.n, x.call_id, x.error, t.id, t.status, d.run_timeout,
-        case when t.rev > 0 then d.retention else taskrpc.newest_retention(t.name) end as retention,
+        case when t.rev > 0 then d.retention else (
+            -- taskrpc.newest_retention(t.name); as a function it would be set up anew for each row
+            select retention from taskrpc.definition where name = t.name order by rev desc limit 1
+        ) end as retention,
         t.retry_count < d.allowed_retry_count and not t.stop_requested and t.flow_part is null as again,
         taskrpc.now() + taskrpc.retry_delay(
             d.retry_delay, d.backoff_factor, d.backoff_max, d.backoff_jitter, t.retry_count) as again_at
