@@ -77,16 +77,17 @@ class Batcher(Generic[E, A]):
         self._busy = False
         self._loop = asyncio.get_running_loop()
 
-    async def submit(self, element: E) -> A:
-        """Has one element carried out. Raises the TaskRpcError that it is refused with."""
+    def submit(self, element: E) -> "asyncio.Future[A]":
+        """Has one element carried out. Who awaits its answer gets the TaskRpcError that it is refused with."""
+        entry: _Entry[E, A] = _Entry(element, self._loop.create_future())
         too_large = self._waiting_bytes + element.size > MOST_WAITING_BYTES and self._waiting
         if too_large or len(self._waiting) >= MOST_WAITING:
-            raise unavailable(f"Too many {self._name} calls are waiting")
-        entry: _Entry[E, A] = _Entry(element, self._loop.create_future())
+            entry.answer.set_exception(unavailable(f"Too many {self._name} calls are waiting"))
+            return entry.answer
         self._waiting.append(entry)
         self._waiting_bytes += element.size
         self._wake()
-        return await entry.answer
+        return entry.answer
 
     def _wake(self) -> None:
         if not self._busy and self._waiting:

@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from taskrpc.core.access import credentials
+from taskrpc.core.access import Access, credentials
 from taskrpc.core.ids import serial_id
 from taskrpc.engine.caller import Caller
 from taskrpc.engine.keys import Keys
@@ -134,14 +135,15 @@ class RpcEndpoint:
         began = time.perf_counter()
         request: envelope.Request | None = None
         try:
-            if method != "POST":
-                raise TaskRpcError("method-not-allowed", f"{method} is not possible here; use POST")
-            if head.refusal is not None:
-                raise head.refusal
-            access, generation = self._keys.access(head.credentials), self._keys.generation
+            access, generation = self._admitted(method, head), self._keys.generation
             request = envelope.parse(head.formats.request.decode(body))
             del body  # thousands of requests wait here
-            reply = await self._carried_out(request, Context(caller, access=access), head.formats.answer)
+            context, alone = Context(caller, access=access), None if request.is_batch else _entry(request.calls[0])
+            if isinstance(alone, Entry):
+                results = [await carry_out_one(self._services, context, alone)]
+            else:
+                results = await carry_out(self._services, context, [_entry(call) for call in request.calls])
+            reply = _reply_to(request, results, head.formats.answer)
             if access is not None and self._keys.generation != generation:
                 await self._check_again(head, caller)
         except TaskRpcError as error:
@@ -150,6 +152,14 @@ class RpcEndpoint:
             reply = _abandoned(request, head.formats.answer)
         _log_request(request, reply, head, time.perf_counter() - began)
         return reply
+
+    def _admitted(self, method: str, head: Head) -> Access | None:
+        """Who calls, where keys are asked for. Raises what refuses a request of whatever body."""
+        if method != "POST":
+            raise TaskRpcError("method-not-allowed", f"{method} is not possible here; use POST")
+        if head.refusal is not None:
+            raise head.refusal
+        return self._keys.access(head.credentials)
 
     async def _check_again(self, head: Head, caller: Caller) -> None:
         """Who waited may have lost its key meanwhile: then it gets nothing of what was handed out."""
@@ -165,18 +175,13 @@ class RpcEndpoint:
         _log_request(None, reply, head, 0)
         return reply
 
-    async def _carried_out(self, request: envelope.Request, context: Context, codec: Codec) -> Reply:
-        if request.is_batch:
-            results = await carry_out(self._services, context, [_entry(call) for call in request.calls])
-            answers = [_answer(call, result) for call, result in zip(request.calls, results, strict=True)]
-            return _reply(*envelope.respond(request, answers), codec)
-        call = request.calls[0]
-        entry = _entry(call)
-        result = entry if isinstance(entry, TaskRpcError) else await carry_out_one(self._services, context, entry)
-        headers = retry_after(result) if isinstance(result, TaskRpcError) else ()
-        answer = _answer(call, result)
-        status, body = (204, None) if answer is None else (answer.status, answer.body)
-        return _reply(status, body, codec, headers)
+
+def _reply_to(request: envelope.Request, results: Sequence[Answer], codec: Codec) -> Reply:
+    answers = [_answer(call, result) for call, result in zip(request.calls, results, strict=True)]
+    if request.is_batch:
+        return _reply(*envelope.respond(request, answers), codec)
+    headers = retry_after(results[0]) if isinstance(results[0], TaskRpcError) else ()
+    return _reply(*envelope.respond(request, answers), codec, headers)
 
 
 def _reply(status: int, body: object, codec: Codec, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Reply:
