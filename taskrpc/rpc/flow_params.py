@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from pydantic import ConfigDict, StrictStr, model_validator
+from pydantic import BaseModel, ConfigDict, StrictStr, model_validator
 
 from taskrpc.core.definition import Name
-from taskrpc.rpc.params import Exact, Params, Revision
+from taskrpc.rpc.params import Exact, Revision
 
 
-class PutFlow(Params):
+class PutFlow(BaseModel):
     """`awf.flow/put` and `validate`: the fields of a flow, or `source`, a text in YAML or JSON that has them."""
 
     model_config = ConfigDict(extra="allow")

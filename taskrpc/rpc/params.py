@@ -32,24 +32,20 @@ MOST_LISTED: Final = 1000
 _MOST_DEFINITIONS: Final = 1000
 
 
-class Params(BaseModel):
-    """Parameters, or a part of them: what is null counts as absent."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_absent(cls, value: object) -> object:
-        if isinstance(value, dict) and None in value.values():
-            return {key: item for key, item in value.items() if item is not None}
-        return value
+def without_nulls(value: Any) -> Any:
+    """What is null in params, or in a mapping that is a part of them, counts as absent."""
+    if isinstance(value, dict) and None in value.values():
+        return {key: item for key, item in value.items() if item is not None}
+    return value
 
 
-class Tolerant(Params):
+class Tolerant(BaseModel):
     """Params of the six methods that executors of the original API use: what is not known is ignored."""
 
     model_config = ConfigDict(extra="ignore", populate_by_name=False)
 
 
-class Exact(Params):
+class Exact(BaseModel):
     """Params of all other methods: what is not known is a mistake."""
 
     model_config = ConfigDict(extra="forbid", populate_by_name=False)
@@ -80,6 +76,7 @@ Count = Annotated[StrictInt, Field(ge=1, le=MOST_LISTED)]
 PageNumber = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
 Revision = Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]
 ONE_OR_MORE: Final = BeforeValidator(_listed)
+PART: Final = BeforeValidator(without_nulls)
 Status = Literal["created", "waiting", "ready", "requested", "in-progress", "done"]
 Outcome = Literal["succeeded", "failed", "canceled"]
 assert set(STATUSES) == set(Status.__args__)  # type: ignore[attr-defined]
@@ -174,7 +171,7 @@ class Success(OfExecution):
     """`success`: the result, and perhaps a poll for the next tasks."""
 
     result: Any = None
-    poll: NextPoll | None = None
+    poll: Annotated[NextPoll | None, PART] = None
 
 
 class Fail(OfExecution):
@@ -182,7 +179,7 @@ class Fail(OfExecution):
 
     error: Any = None
     result: Any = None
-    poll: NextPoll | None = None
+    poll: Annotated[NextPoll | None, PART] = None
 
 
 class Release(Exact):
@@ -260,7 +257,7 @@ class ListSort(Exact):
 class ListOf(Exact):
     """`list`."""
 
-    filter: ListFilter = Field(default_factory=lambda: ListFilter.model_validate({}))
-    sort: ListSort | None = None
+    filter: Annotated[ListFilter, PART] = Field(default_factory=lambda: ListFilter.model_validate({}))
+    sort: Annotated[ListSort | None, PART] = None
     count: Count = 100
     page: PageNumber = 1

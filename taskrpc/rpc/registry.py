@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from taskrpc.core.definition import invalid
 from taskrpc.core.model import Resource
 from taskrpc.errors import TaskRpcError
+from taskrpc.rpc.params import without_nulls
 from taskrpc.rpc.services import Context, Services
 
 P = TypeVar("P", bound=BaseModel)
@@ -32,9 +33,11 @@ class Method:
     in_turn: bool
 
     def parse(self, params: Mapping[str, object]) -> BaseModel:
-        """Typed params. Raises `invalid-params` with every mistake."""
+        """Typed params, of which what is null counts as absent. Raises `invalid-params` with every mistake."""
         try:
-            typed: BaseModel = self.params.__pydantic_validator__.validate_python(params)  # what model_validate calls
+            typed: BaseModel = self.params.__pydantic_validator__.validate_python(  # what model_validate calls
+                without_nulls(params)
+            )
         except ValidationError as error:
             raise invalid(error) from None
         return typed

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from taskrpc.core.definition import Name
-from taskrpc.rpc.params import CallId, Exact, Params
+from taskrpc.rpc.params import CallId, Exact
 
 
-class PutDefinition(Params):
+class PutDefinition(BaseModel):
     """`awf.definition/put`: the fields of a definition with its id."""
 
     model_config = ConfigDict(extra="allow")
@@ -22,7 +22,7 @@ class OfDefinition(Exact):
     id: Name
 
 
-class PutRule(Params):
+class PutRule(BaseModel):
     """`awf.scheduler/put` and `awf.subscription/put`: the fields of a rule with its id."""
 
     model_config = ConfigDict(extra="allow")

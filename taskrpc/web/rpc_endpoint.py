@@ -177,11 +177,13 @@ class RpcEndpoint:
 
 
 def _reply_to(request: envelope.Request, results: Sequence[Answer], codec: Codec) -> Reply:
-    answers = [_answer(call, result) for call, result in zip(request.calls, results, strict=True)]
     if request.is_batch:
+        answers = [_answer(call, result) for call, result in zip(request.calls, results, strict=True)]
         return _reply(*envelope.respond(request, answers), codec)
-    headers = retry_after(results[0]) if isinstance(results[0], TaskRpcError) else ()
-    return _reply(*envelope.respond(request, answers), codec, headers)
+    result = results[0]
+    answer = _answer(request.calls[0], result)
+    status, body = (204, None) if answer is None else (answer.status, answer.body)
+    return _reply(status, body, codec, retry_after(result) if isinstance(result, TaskRpcError) else ())
 
 
 def _reply(status: int, body: object, codec: Codec, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Reply:

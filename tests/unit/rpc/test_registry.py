@@ -94,3 +94,33 @@ def test_a_method_is_described_for_the_reference(name: str) -> None:
 
 def test_the_original_methods_are_there() -> None:
     assert set(methods()) >= SEED
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "without"),
+    [
+        ("awf.task/start", {"id": "t", "execId": "e", "callId": None}, {"id": "t", "execId": "e"}),
+        (
+            "awf.task/success",
+            {"id": "t", "execId": "e", "result": {"a": None}, "poll": {"taskDefinitions": ["d"], "timeout": None}},
+            {"id": "t", "execId": "e", "result": {"a": None}, "poll": {"taskDefinitions": ["d"]}},
+        ),
+        (
+            "awf.task/fail",
+            {"id": "t", "execId": "e", "poll": {"taskDefinitions": ["d"], "maxBatchSize": None}},
+            {"id": "t", "execId": "e", "poll": {"taskDefinitions": ["d"]}},
+        ),
+        (
+            "awf.task/list",
+            {"filter": {"status": None, "ilike": "a"}, "sort": {"createdAt": None, "lastUpdated": "asc"}},
+            {"filter": {"ilike": "a"}, "sort": {"lastUpdated": "asc"}},
+        ),
+        ("awf.workflow/list", {"filter": {"status": None}, "count": None}, {"filter": {}}),
+        ("awf.definition/put", {"id": "d", "priority": None}, {"id": "d"}),
+    ],
+)
+def test_what_is_null_counts_as_absent_in_params_and_their_parts(
+    name: str, params: dict[str, object], without: dict[str, object]
+) -> None:
+    found = find(name)
+    assert found.parse(params) == found.parse(without)
