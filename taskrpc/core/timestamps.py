@@ -12,11 +12,12 @@ _FORM: Final = re.compile(
     re.ASCII,
 )
 
-# asyncpg takes the very last moment that Python knows for infinity; before 1900 lie only clients' empty values.
+# Before 1900 lie only clients' empty values. The last second that datetime knows is the latest: asyncpg by itself takes
+# the last microsecond for infinity.
 _EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
-# Rows that were changed together have the same times.
+# Rows that a statement changed have the same times, which are written again with every answer.
 _MOST_KEPT: Final = 4096
 
 

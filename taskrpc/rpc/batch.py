@@ -109,12 +109,16 @@ async def carry_out(services: Services, context: Context, entries: Sequence[Entr
         calls = [carry_out_one(services, circumstances, entry) for entry in run if isinstance(entry, Entry)]
         answers += refused or await _side_by_side(calls)
         context.handed_out = circumstances.handed_out
-        size += 0 if is_last else sum(weight(answer) for answer in answers[-len(run) :])
+        if not is_last:  # nothing comes after it that its size could keep out
+            size += sum(weight(answer) for answer in answers[-len(run) :])
     return answers
 
 
 async def _side_by_side(calls: Sequence[Coroutine[Any, Any, Answer]]) -> list[Answer]:
-    """What each answers; none of them raises. `asyncio.gather` takes twice as long, and one call needs neither."""
+    """The answers of calls that run beside each other; none of them raises. `asyncio.gather` takes 1.6 times as long.
+
+    When this is cancelled the call that is awaited is too, and the others when it has ended.
+    """
     if len(calls) == 1:
         return [await calls[0]]
     loop = asyncio.get_running_loop()

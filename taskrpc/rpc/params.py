@@ -33,7 +33,7 @@ _MOST_DEFINITIONS: Final = 1000
 
 
 def without_nulls(value: Any) -> Any:
-    """What is null in params, or in a mapping that is a part of them, counts as absent."""
+    """`value`, if it is a mapping without what is null in it: that counts as absent. Documents within keep theirs."""
     if isinstance(value, dict) and None in value.values():
         return {key: item for key, item in value.items() if item is not None}
     return value
@@ -76,7 +76,7 @@ Count = Annotated[StrictInt, Field(ge=1, le=MOST_LISTED)]
 PageNumber = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
 Revision = Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]
 ONE_OR_MORE: Final = BeforeValidator(_listed)
-PART: Final = BeforeValidator(without_nulls)
+NULLS_ABSENT: Final = BeforeValidator(without_nulls)  # for a model within another
 Status = Literal["created", "waiting", "ready", "requested", "in-progress", "done"]
 Outcome = Literal["succeeded", "failed", "canceled"]
 assert set(STATUSES) == set(Status.__args__)  # type: ignore[attr-defined]
@@ -171,7 +171,7 @@ class Success(OfExecution):
     """`success`: the result, and perhaps a poll for the next tasks."""
 
     result: Any = None
-    poll: Annotated[NextPoll | None, PART] = None
+    poll: Annotated[NextPoll | None, NULLS_ABSENT] = None
 
 
 class Fail(OfExecution):
@@ -179,7 +179,7 @@ class Fail(OfExecution):
 
     error: Any = None
     result: Any = None
-    poll: Annotated[NextPoll | None, PART] = None
+    poll: Annotated[NextPoll | None, NULLS_ABSENT] = None
 
 
 class Release(Exact):
@@ -257,7 +257,7 @@ class ListSort(Exact):
 class ListOf(Exact):
     """`list`."""
 
-    filter: Annotated[ListFilter, PART] = Field(default_factory=lambda: ListFilter.model_validate({}))
-    sort: Annotated[ListSort | None, PART] = None
+    filter: Annotated[ListFilter, NULLS_ABSENT] = Field(default_factory=lambda: ListFilter.model_validate({}))
+    sort: Annotated[ListSort | None, NULLS_ABSENT] = None
     count: Count = 100
     page: PageNumber = 1

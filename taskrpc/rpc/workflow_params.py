@@ -6,7 +6,7 @@ from pydantic import AliasChoices, Field, StrictBool, StrictStr
 
 from taskrpc.core.callback import Target
 from taskrpc.core.definition import Label, Name
-from taskrpc.rpc.params import ONE_OR_MORE, PART, CallId, Exact, ListFilter, ListOf, NewId, Time
+from taskrpc.rpc.params import NULLS_ABSENT, ONE_OR_MORE, CallId, Exact, ListFilter, ListOf, NewId, Time
 
 WorkflowStatus = Literal["created", "in-progress", "done"]
 
@@ -59,4 +59,4 @@ class WorkflowFilter(ListFilter):
 class ListOfWorkflows(ListOf):
     """`awf.workflow/list`."""
 
-    filter: Annotated[WorkflowFilter, PART] = Field(default_factory=lambda: WorkflowFilter.model_validate({}))
+    filter: Annotated[WorkflowFilter, NULLS_ABSENT] = Field(default_factory=lambda: WorkflowFilter.model_validate({}))

@@ -78,7 +78,10 @@ class Batcher(Generic[E, A]):
         self._loop = asyncio.get_running_loop()
 
     def submit(self, element: E) -> "asyncio.Future[A]":
-        """Has one element carried out. Who awaits its answer gets the TaskRpcError that it is refused with."""
+        """Has one element carried out; the future has its answer, or the TaskRpcError that it is refused with.
+
+        A batcher that is full refuses it by the future, too. What is cancelled before it is sent is not carried out.
+        """
         entry: _Entry[E, A] = _Entry(element, self._loop.create_future())
         too_large = self._waiting_bytes + element.size > MOST_WAITING_BYTES and self._waiting
         if too_large or len(self._waiting) >= MOST_WAITING:

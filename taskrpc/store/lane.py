@@ -15,7 +15,7 @@ import asyncpg
 
 from taskrpc.store.hosts import connect
 from taskrpc.store.statements import SQL
-from taskrpc.store.times import share_times
+from taskrpc.store.timestamptz import share_times
 
 CONNECT_SECONDS: Final = 5.0
 _IDLE_SECONDS: Final = 300.0

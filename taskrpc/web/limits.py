@@ -10,7 +10,7 @@ KEEP_ALIVE_SECONDS: Final = 75.0
 # Whoever has just connected, or has sent half a head, is about to send; a connection that is closed now takes the
 # request with it.
 HEAD_SECONDS: Final = 0.5
-MOST_HEAD_BYTES: Final = 64 * 1024
+MOST_HEAD_BYTES: Final = 64 * 1024  # no other limit of bytes is lower, see RpcProtocol.data_received
 # A client that is cut off while it sends never sees why, and sends the same again: so what follows a refusal is read
 # and forgotten, until nothing comes for a while, up to this much.
 QUIET_SECONDS: Final = 2.0

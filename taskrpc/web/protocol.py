@@ -87,7 +87,7 @@ class RpcProtocol(HttpToolsProtocol):
         self._bytes += len(data)
         self._bytes_at_begin = len(data) if self._phase in ("nothing", "head") else 0
         self._feed(data)
-        if self._bytes > limits.MOST_HEAD_BYTES and self._bytes > self._most_bytes():  # less is never too much
+        if self._bytes > limits.MOST_HEAD_BYTES and self._bytes > self._most_bytes():  # the lowest of all limits
             self.transport.close()
 
     def _most_bytes(self) -> int:
@@ -181,13 +181,12 @@ class RpcProtocol(HttpToolsProtocol):
         if self._phase == "head":
             return  # of a request that offers another protocol
         exchange = self.cycle
+        if not isinstance(exchange, Exchange) and self._is_upload():
+            self._bytes = 0  # all of them were wanted
+        self._phase = "nothing"
         if not isinstance(exchange, Exchange):
-            if self._is_upload():
-                self._bytes = 0  # all of them were wanted
-            self._phase = "nothing"
             super().on_message_complete()
             return
-        self._phase = "nothing"
         exchange.whole = True
         if exchange.sent_at is not None:
             self.transport.close()  # it was refused before

@@ -138,11 +138,11 @@ class RpcEndpoint:
             access, generation = self._admitted(method, head), self._keys.generation
             request = envelope.parse(head.formats.request.decode(body))
             del body  # thousands of requests wait here
-            context, alone = Context(caller, access=access), None if request.is_batch else _entry(request.calls[0])
-            if isinstance(alone, Entry):
-                results = [await carry_out_one(self._services, context, alone)]
+            context, entries = Context(caller, access=access), [_entry(call) for call in request.calls]
+            if request.is_batch or isinstance(entries[0], TaskRpcError):
+                results = await carry_out(self._services, context, entries)
             else:
-                results = await carry_out(self._services, context, [_entry(call) for call in request.calls])
+                results = [await carry_out_one(self._services, context, entries[0])]
             reply = _reply_to(request, results, head.formats.answer)
             if access is not None and self._keys.generation != generation:
                 await self._check_again(head, caller)
@@ -154,7 +154,7 @@ class RpcEndpoint:
         return reply
 
     def _admitted(self, method: str, head: Head) -> Access | None:
-        """Who calls, where keys are asked for. Raises what refuses a request of whatever body."""
+        """Who calls; None where no keys are asked for. Raises the refusal of a wrong HTTP method, headers or key."""
         if method != "POST":
             raise TaskRpcError("method-not-allowed", f"{method} is not possible here; use POST")
         if head.refusal is not None:
@@ -181,9 +181,8 @@ def _reply_to(request: envelope.Request, results: Sequence[Answer], codec: Codec
         answers = [_answer(call, result) for call, result in zip(request.calls, results, strict=True)]
         return _reply(*envelope.respond(request, answers), codec)
     result = results[0]
-    answer = _answer(request.calls[0], result)
-    status, body = (204, None) if answer is None else (answer.status, answer.body)
-    return _reply(status, body, codec, retry_after(result) if isinstance(result, TaskRpcError) else ())
+    headers = retry_after(result) if isinstance(result, TaskRpcError) else ()
+    return _reply(*envelope.respond(request, [_answer(request.calls[0], result)]), codec, headers)
 
 
 def _reply(status: int, body: object, codec: Codec, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Reply:

@@ -135,12 +135,11 @@ def unparsable(error: TaskRpcError) -> Answer:
 
 def respond(request: Request, answers: Sequence[Answer | None]) -> tuple[int, object | None]:
     """The HTTP status and the body of the response, from one answer per call in order; no body with a 204."""
-    given = [answer for answer in answers if answer is not None]
-    if not given:
-        return 204, None
-    if request.is_batch:
-        return 200, [answer.body for answer in given]
-    return given[0].status, given[0].body
+    if not request.is_batch:
+        answer = answers[0]
+        return (204, None) if answer is None else (answer.status, answer.body)
+    bodies = [answer.body for answer in answers if answer is not None]
+    return (200, bodies) if bodies else (204, None)
 
 
 def _call(entry: dict[str, object]) -> Call | BadCall:
@@ -155,7 +154,7 @@ def _call(entry: dict[str, object]) -> Call | BadCall:
         if "jsonrpc" in entry and not strict:
             raise _invalid('jsonrpc must be "2.0", or be left out for the plain form')
         if not isinstance(method, str) or not method:
-            raise _no_method(entry)
+            raise _no_method(entry, method)
         if params is None:
             params = {}
         elif not isinstance(params, dict):
@@ -179,8 +178,7 @@ def _unknown_key(entry: dict[str, object]) -> TaskRpcError:
     return _invalid(f'the key "{shown(unknown)}" is unknown; a request has method, params, id and jsonrpc')
 
 
-def _no_method(entry: dict[str, object]) -> TaskRpcError:
-    method = entry.get("method")
+def _no_method(entry: dict[str, object], method: object) -> TaskRpcError:
     problem = "is missing" if "method" not in entry else "is empty" if method == "" else f"is {_kind(method)}"
     return _invalid(f'method {problem}; it must be a text such as "awf.task/poll"')
 

@@ -75,10 +75,12 @@ async def test_a_retention_holds_for_every_task_that_ends_after_it_was_put(
 async def test_a_retention_holds_for_tasks_that_are_older_than_the_first_definition_of_their_name(
     rpc: Rpc, clock: Clock
 ) -> None:
-    undefined = await rpc.started()
+    undefined, failed = await rpc.started(), await rpc.started()
     canceled = await rpc.create()
     await rpc.call("awf.definition/put", id="test/task", retention=1000)
     await rpc.call("awf.task/success", id=undefined["id"], execId=undefined["execId"])
+    await rpc.call("awf.task/stop", id=failed["id"])  # so that it is not tried again
+    await rpc.call("awf.task/fail", id=failed["id"], execId=failed["execId"])
     await rpc.call("awf.task/cancel", id=canceled["id"])
     await clock.advance(1)
 

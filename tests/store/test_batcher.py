@@ -75,9 +75,9 @@ async def test_calls_that_come_while_a_statement_is_under_way_are_the_next_one(
     calls: Batcher[Call, str], statement: Statement
 ) -> None:
     statement.open.clear()
-    first = asyncio.ensure_future(calls.submit(Call("first")))
+    first = calls.submit(Call("first"))
     await statement.reached(1)
-    others = [asyncio.ensure_future(calls.submit(Call(f"k{n}"))) for n in range(10)]
+    others = [calls.submit(Call(f"k{n}")) for n in range(10)]
     await asyncio.sleep(0)
     assert len(statement.flushes) == 1
     statement.open.set()
@@ -116,12 +116,13 @@ async def test_a_full_queue_refuses_further_calls_until_it_was_flushed(
 ) -> None:
     monkeypatch.setattr(batcher, bound, most)
     statement.open.clear()
-    first = asyncio.ensure_future(calls.submit(Call("first", 5000)))
+    first = calls.submit(Call("first", 5000))
     await statement.reached(1)
-    waiting = [asyncio.ensure_future(calls.submit(Call(f"k{n}", size))) for n in range(10)]
+    waiting = [calls.submit(Call(f"k{n}", size)) for n in range(10)]
     await asyncio.sleep(0)
+    too_many = calls.submit(Call("too many", 100))
     with pytest.raises(TaskRpcError) as caught:
-        await calls.submit(Call("too many", 100))
+        await too_many
     assert (caught.value.type, caught.value.data) == ("unavailable", {"retryAfter": 1})
     statement.open.set()
     await asyncio.gather(first, *waiting)
@@ -130,11 +131,11 @@ async def test_a_full_queue_refuses_further_calls_until_it_was_flushed(
 
 async def test_a_call_whose_caller_left_is_not_sent(calls: Batcher[Call, str], statement: Statement) -> None:
     statement.open.clear()
-    first = asyncio.ensure_future(calls.submit(Call("first")))
+    first = calls.submit(Call("first"))
     await statement.reached(1)
     gone, stays = (
-        asyncio.ensure_future(calls.submit(Call("gone", 7))),
-        asyncio.ensure_future(calls.submit(Call("stays"))),
+        calls.submit(Call("gone", 7)),
+        calls.submit(Call("stays")),
     )
     await asyncio.sleep(0)
     gone.cancel()
@@ -147,7 +148,7 @@ async def test_a_caller_that_leaves_during_the_statement_costs_its_neighbours_no
     calls: Batcher[Call, str], statement: Statement
 ) -> None:
     statement.open.clear()
-    gone, stays = (asyncio.ensure_future(calls.submit(Call(key))) for key in ("gone", "stays"))
+    gone, stays = (calls.submit(Call(key)) for key in ("gone", "stays"))
     await statement.reached(1)
     gone.cancel()
     statement.open.set()
@@ -172,7 +173,7 @@ async def test_a_locked_element_goes_again_and_keeps_nobody_waiting(
     calls: Batcher[Call, str], statement: Statement
 ) -> None:
     statement.locked = {"locked"}
-    waiting = asyncio.ensure_future(calls.submit(Call("locked")))
+    waiting = calls.submit(Call("locked"))
     assert await calls.submit(Call("free")) == "done free"
     await statement.reached(4)
     assert not waiting.done()
@@ -223,7 +224,7 @@ async def test_a_cancelled_flush_leaves_no_caller_waiting(statement: Statement) 
         lambda work: flushes.append(asyncio.ensure_future(work)),
         statement.run,
     )
-    waiting = asyncio.ensure_future(calls.submit(Call("a")))
+    waiting = calls.submit(Call("a"))
     await statement.reached(1)
     flushes[0].cancel()
     with pytest.raises(asyncio.CancelledError):

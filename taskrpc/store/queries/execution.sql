@@ -121,7 +121,7 @@ with x as materialized (
 ), fit as materialized (
     select x.n, x.call_id, x.result, t.id, t.status, d.run_timeout,
         case when t.rev > 0 then d.retention else (
-            -- taskrpc.newest_retention(t.name); as a function it would be set up anew for each row
+            -- as taskrpc.newest_retention does, for each call of which PostgreSQL would start an executor
             select retention from taskrpc.definition where name = t.name order by rev desc limit 1
         ) end as retention
     from x join taskrpc.task t on t.id = x.id join taskrpc.definition d on d.rev = t.rev
@@ -169,7 +169,7 @@ with x as materialized (
 ), fit as materialized (
     select x.n, x.call_id, x.error, t.id, t.status, d.run_timeout,
         case when t.rev > 0 then d.retention else (
-            -- taskrpc.newest_retention(t.name); as a function it would be set up anew for each row
+            -- as taskrpc.newest_retention does, for each call of which PostgreSQL would start an executor
             select retention from taskrpc.definition where name = t.name order by rev desc limit 1
         ) end as retention,
         t.retry_count < d.allowed_retry_count and not t.stop_requested and t.flow_part is null as again,

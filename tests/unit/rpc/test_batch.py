@@ -85,6 +85,19 @@ async def test_neighbours_of_one_method_go_together_and_others_one_after_the_oth
     ]  # fmt: skip
 
 
+async def test_no_call_goes_on_when_its_batch_is_cancelled(calls: Calls) -> None:
+    batch = asyncio.ensure_future(_carry_out(_entry("a", 1), _entry("a", 2)))
+    for _ in range(2):
+        await asyncio.sleep(0)
+    assert calls.noted == ["a 1 begins", "a 2 begins"]
+    batch.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await batch
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert calls.noted == ["a 1 begins", "a 2 begins"]
+
+
 async def test_what_shares_no_statement_goes_one_by_one(calls: Calls) -> None:
     calls.enter("put", in_turn=True)
     await _carry_out(_entry("put", 1), _entry("put", 2))

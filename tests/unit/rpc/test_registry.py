@@ -1,13 +1,17 @@
 """The table of methods."""
 
 import inspect
+from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 from pydantic import BaseModel, ConfigDict
 
+from taskrpc.core.callback import Target
 from taskrpc.core.model import Resource
 from taskrpc.errors import TaskRpcError
 from taskrpc.rpc import batch
+from taskrpc.rpc.params import NULLS_ABSENT
 from taskrpc.rpc.registry import Method, find, method, methods
 from taskrpc.rpc.services import Context, Services
 
@@ -124,3 +128,22 @@ def test_what_is_null_counts_as_absent_in_params_and_their_parts(
 ) -> None:
     found = find(name)
     assert found.parse(params) == found.parse(without)
+
+
+def test_documents_keep_their_nulls() -> None:
+    params = find("awf.task/success").parse({"id": "t", "execId": "e", "result": {"a": None}})
+    assert params.model_dump()["result"] == {"a": None}
+
+
+def _models(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
+
+
+@pytest.mark.parametrize("name", sorted(methods()))
+def test_null_counts_as_absent_in_every_model_within_params(name: str) -> None:
+    fields = find(name).params.model_fields
+    parts = {field for field, info in fields.items() if set(_models(info.annotation)) - {Target}}
+    assert parts == {field for field, info in fields.items() if NULLS_ABSENT in info.metadata}

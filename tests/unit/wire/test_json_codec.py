@@ -65,6 +65,8 @@ def test_json_is_read_as_it_stands(body: bytes, value: object) -> None:
         (rb'{"a":1,"x":"\":","\u0061" :2}', 'the key "a" occurs twice', 1, 18),
         (b'{"a" :1,"a"\t:2,"x":"\\":"}', 'the key "a" occurs twice', 1, 9),
         (b'{"a":{"b":1}, "b":[{"b":1},{"b":2,\n"b":3}]}', 'the key "b" occurs twice', 2, 1),
+        (b'{"a":1,"a":1}', 'the key "a" occurs twice', 1, 8),
+        (b'{"a":18446744073709551616}', "the integer 18446744073709551616 is", 1, 6),
         (b'{"a":1,"a":1,"' + b"k" * 100 + b'":1}', 'the key "a" occurs twice', 1, 8),
         (b"[18446744073709551615,\n 18446744073709551616]", "the integer 18446744073709551616 is", 2, 2),
         (b"[-9223372036854775808, -9223372036854775809]", "the integer -9223372036854775809 is", 1, 24),

@@ -49,3 +49,9 @@ async def test_equal_times_of_an_answer_are_one_object(connection: Any) -> None:
 async def test_a_time_without_a_zone_is_refused(connection: Any) -> None:
     with pytest.raises(asyncpg.DataError):
         await connection.fetch("select $1::timestamptz", datetime(2026, 11, 22))
+
+
+async def test_infinity_is_an_error_that_the_connection_survives(connection: Any) -> None:
+    with pytest.raises(OverflowError):
+        await connection.fetch("select 'infinity'::timestamptz as at")
+    assert [row["one"] for row in await connection.fetch("select 1 as one")] == [1]
