@@ -21,11 +21,13 @@ _LATEST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 _MOST_KEPT: Final = 4096
 
 
-@lru_cache(_MOST_KEPT)
 def format_time(at: datetime) -> str:
     """`2023-05-04T16:33:14.682354Z`; `at` is aware."""
-    if at.tzinfo is not UTC:
-        at = at.astimezone(UTC)
+    return _in_utc(at if at.tzinfo is UTC else at.astimezone(UTC))
+
+
+@lru_cache(_MOST_KEPT)
+def _in_utc(at: datetime) -> str:
     if not at.microsecond:  # which orjson leaves out then
         return f"{at.isoformat(timespec='microseconds')[:-6]}Z"
     return orjson.dumps(at, option=orjson.OPT_UTC_Z)[1:-1].decode()  # a quarter of what isoformat takes
