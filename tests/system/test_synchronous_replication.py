@@ -19,9 +19,10 @@ from tests.system.waiting import until
 
 CREATE: Final = "awf.task/create-and-execute"
 TASK: Final = {"id": "t", "definition": "test/task"}
+# What stands near the begin of each: PostgreSQL shows 1 kB of a statement.
 _STATEMENTS: Final = {
     "create": "%insert into taskrpc.task%",
-    "success": "%fit.result::json%",
+    "success": "%call_id, result, checked, n)%",
     "confirm": "%emit_message%",
 }
 _PARTITIONS: Final = "select count(*) from pg_class where relname like 'log!_2%' escape '!' and relkind = 'r'"
