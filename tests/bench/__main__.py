@@ -1,6 +1,6 @@
 """`python -m tests.bench`: the service, its limit, a plain server and its peers, measured beside each other.
 
-Needs the extra `bench`. Without arguments it takes about forty minutes, wants the machine for itself, and prints the
+Needs the extra `bench`. Without arguments it takes some half an hour, wants the machine for itself, and prints the
 tables; with `--document docs/performance.md` it writes them and the pictures there. A quick try: `--quick`.
 """
 
