@@ -16,6 +16,7 @@ a new, empty home is made, and no home is ever deleted.
 import contextlib
 import hashlib
 import os
+import shutil
 import stat
 import tempfile
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from taskrpc.store.embedded.account import Account, service_account
 DATABASE: Final = "taskrpc"
 SUPERUSER: Final = "postgres"
 PORT: Final = 5432
+OWNER_LOCK: Final = "owner.lock"
 LONGEST_SOCKET_PATH: Final = 107
 # Not the environment's TMPDIR: all processes that share a server must come to the same path.
 SHORT_PLACE: Final = Path("/tmp")
@@ -98,13 +100,24 @@ def give(directory: Path, account: Account) -> None:
 
 
 def create_data_dir(data_dir: Path) -> None:
-    """Make the data directory if it is not there; one that is there keeps its mode and owner."""
+    """Make the data directory if it is not there; one that is there keeps its mode and owner.
+
+    It is made aside and gets its name with its mode set: whoever sees it may judge by that mode where the
+    home has to be. Of several makers one succeeds, because no directory replaces one with a file in it.
+    """
+    if data_dir.exists():
+        return
     data_dir.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        data_dir.mkdir(mode=0o700)
-        if os.geteuid() == 0:
-            # The server's account is to pass through to its home; it cannot list what is there.
-            data_dir.chmod(0o711)
+    side = Path(tempfile.mkdtemp(prefix=".taskrpc-", dir=data_dir.parent))
+    try:
+        # The account of a server that root starts is to pass through to its home; it cannot list what is there.
+        side.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        (side / OWNER_LOCK).touch(mode=0o600)
+        side.rename(data_dir)
+    except OSError:
+        shutil.rmtree(side)
+        if not data_dir.exists():
+            raise
 
 
 def find_home(data_dir: Path) -> Home | None:

@@ -17,7 +17,15 @@ import asyncpg
 
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.embedded.binaries import Installation, find_installation, runnable_by
-from taskrpc.store.embedded.home import DATABASE, SUPERUSER, Home, create_data_dir, find_home, prepare_home
+from taskrpc.store.embedded.home import (
+    DATABASE,
+    OWNER_LOCK,
+    SUPERUSER,
+    Home,
+    create_data_dir,
+    find_home,
+    prepare_home,
+)
 from taskrpc.store.embedded.lock import FileLock
 from taskrpc.store.embedded.server import Server, await_former_server, cluster_major, create_cluster
 
@@ -61,7 +69,7 @@ class EmbeddedPostgres:
         self._binaries = binaries.expanduser().resolve() if binaries else None
         self._settings = dict(settings)
         self._system_dir = system_dir
-        self._owner_lock = FileLock(self._data_dir / "owner.lock")
+        self._owner_lock = FileLock(self._data_dir / OWNER_LOCK)
         self._server: Server | None = None
         self._url: str | None = None
         self._stopping = False

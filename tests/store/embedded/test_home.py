@@ -11,7 +11,7 @@ import pytest
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.embedded import EmbeddedPostgres
 from taskrpc.store.embedded.account import service_account
-from taskrpc.store.embedded.home import Home, find_home
+from taskrpc.store.embedded.home import Home, create_data_dir, find_home
 from tests.databases import connected
 from tests.store.embedded.participant import FAST, ids_of, postmaster_of
 
@@ -72,6 +72,38 @@ async def test_a_socket_directory_that_others_can_enter_is_refused(place: Path, 
             await EmbeddedPostgres(data_dir, settings=FAST).start()
     finally:
         sockets.rmdir() if sockets.is_dir() and not sockets.is_symlink() else sockets.unlink()
+
+
+def test_a_data_directory_is_not_there_before_it_has_its_mode(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there_before = []
+    chmod = Path.chmod
+
+    def watched(path: Path, mode: int) -> None:
+        there_before.append(data_dir.exists())
+        chmod(path, mode)
+
+    monkeypatch.setattr(Path, "chmod", watched)
+    create_data_dir(data_dir)
+    assert there_before == [False]
+    assert data_dir.stat().st_mode & 0o777 == (0o711 if os.geteuid() == 0 else 0o700)
+
+
+def test_of_two_makers_of_a_data_directory_one_succeeds(
+    place: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+    first_lock = []
+
+    def after_another(path: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "rename", rename)
+        create_data_dir(data_dir)
+        first_lock.append((data_dir / "owner.lock").stat().st_ino)
+        return path.rename(target)
+
+    monkeypatch.setattr(Path, "rename", after_another)
+    create_data_dir(data_dir)
+    assert (data_dir / "owner.lock").stat().st_ino == first_lock[0]
+    assert list(place.iterdir()) == [data_dir]
 
 
 async def test_a_data_directory_that_is_a_file_is_refused(place: Path) -> None:
