@@ -57,12 +57,12 @@ async def test_rules_change_and_go_with_their_triggers(server: Headless, clock: 
     assert await _rules(server) == {}
 
 
-async def test_a_schedule_that_stays_as_it_was_keeps_a_tick_that_was_missed(server: Headless, clock: Clock) -> None:
+async def test_a_schedule_that_stays_as_it_was_keeps_a_tick_that_was_missed(still: Headless, clock: Clock) -> None:
     await clock.move_to("2027-01-31T02:00:00")
-    await _put(server, NIGHTLY)
+    await _put(still, NIGHTLY)
     await clock.move_to("2027-01-31T02:30:00")
-    await _put(server, NIGHTLY, description="changed")
-    assert (await _rules(server))["company.team.report/nightly"]["next-tick"] == "2027-01-31T02:30:00.000000Z"
+    await _put(still, NIGHTLY, description="changed")
+    assert (await _rules(still))["company.team.report/nightly"]["next-tick"] == "2027-01-31T02:30:00.000000Z"
 
 
 async def test_a_rule_belongs_to_its_flow_or_to_nobody(server: Headless) -> None:
