@@ -9,11 +9,11 @@ from tests.databases import connected
 from tests.services import running_service, until
 from tests.system.conftest import Serve
 from tests.system.postgres import Postgres, commits_held, tables_locked
-from tests.system.waiting import Stopwatch
+from tests.system.waiting import Stopwatch, promised
 from tests.system.wire import connection, connections
 
 POLLS: Final = 500
-DRAIN_SECONDS: Final = 3.0  # a second is promised; the rest is for machines that do other things as well
+DRAIN_SECONDS: Final = promised(1.0)
 READERS: Final = 3  # of the locked tasks: the list, its total, and the reaper
 POLL: Final = {"taskDefinitions": ["test/task"], "timeout": 60_000}
 

@@ -12,13 +12,13 @@ from tests.system.conftest import Serve
 from tests.system.history import History, replayed
 from tests.system.persistent import Account, Persistent
 from tests.system.postgres import FAST, IMMEDIATE, KILL, Postgres, cut_connections
-from tests.system.waiting import Stopwatch, until
+from tests.system.waiting import Stopwatch, promised, until
 from tests.system.wire import connection
 
 FREE: Final = "free/task"
 LIMITED: Final = "limited/task"
 CLIENTS: Final = 8
-RECOVERY_SECONDS: Final = 2.0
+RECOVERY_SECONDS: Final = promised(2.0)
 SECONDS: Final = 60
 _PROGRESS: Final = 100
 

@@ -9,11 +9,11 @@ from tests.databases import connected
 from tests.system.conftest import Serve
 from tests.system.postgres import commits_held
 from tests.system.processes import ServerProcess
-from tests.system.waiting import Stopwatch
+from tests.system.waiting import Stopwatch, promised
 from tests.system.wire import Wire, connection, connections
 
 POLL: Final = {"taskDefinitions": ["test/task"], "timeout": 60_000}
-AT_ONCE_SECONDS: Final = 2.0  # much less than the requestedToStartTimeout of 10 s
+AT_ONCE_SECONDS: Final = promised(2.0)  # much less than the requestedToStartTimeout of 10 s
 DEAD_POLLS: Final = 1000
 TASKS: Final = 200
 

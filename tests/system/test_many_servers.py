@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import statistics
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,12 +14,12 @@ import pytest
 from tests.databases import connected, in_database
 from tests.system.conftest import Serve
 from tests.system.processes import ServerProcess, run
-from tests.system.waiting import Stopwatch
+from tests.system.waiting import Stopwatch, promised
 from tests.system.wire import Wire, connection
 
-# Rounds, and the seconds that they may take together: five hints have to come in less time than five slow polls, which
-# come every second, and two of these in less than twice that. A round before them makes the servers acquainted.
-WAYS: Final = {"notify": ("--notify", 5, 1.5), "slow poll": ("--no-notify", 2, 4.0)}
+# Rounds, and the seconds that most of them may take: less with hints than with slow polls, which come every second and
+# so take half of one. A round before them makes the servers acquainted.
+WAYS: Final = {"notify": ("--notify", 9, 0.3), "slow poll": ("--no-notify", 3, promised(1.0))}
 STRICTER: Final = {"params": {"type": "object", "required": ["n"]}}
 
 ways = pytest.mark.parametrize(("flag", "rounds", "seconds"), WAYS.values(), ids=WAYS)
@@ -51,7 +52,7 @@ async def test_a_task_created_on_one_server_wakes_a_poll_on_another(
             (task,) = (await there.receive()).result["resources"]
             taken.append(watch.seconds)
             assert task["id"] == created["id"]
-    assert sum(taken[1:]) < seconds
+    assert statistics.median(taken[1:]) < seconds
 
 
 @ways
@@ -70,7 +71,7 @@ async def test_who_waits_for_a_result_is_answered_when_the_task_ends_on_another_
             resource = (await there.receive()).result["resource"]
             taken.append(watch.seconds)
             assert (resource["status"], resource["result"]) == ("done", {"rows": 3})
-    assert sum(taken[1:]) < seconds
+    assert statistics.median(taken[1:]) < seconds
 
 
 async def test_a_server_goes_on_telling_others_that_somebody_waits(database_url: str, serve: Serve) -> None:

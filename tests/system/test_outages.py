@@ -14,10 +14,10 @@ from tests.services import Reply
 from tests.system.conftest import Serve
 from tests.system.postgres import FAST, IMMEDIATE, KILL, Postgres, commits_held, cut_connections, tables_locked
 from tests.system.processes import ServerProcess
-from tests.system.waiting import Stopwatch, until
+from tests.system.waiting import Stopwatch, promised, until
 from tests.system.wire import Wire, connection, connections
 
-RECOVERY_SECONDS: Final = 2.0
+RECOVERY_SECONDS: Final = promised(2.0)
 LONG_OUTAGE_SECONDS: Final = 5.3
 
 OF_EXECUTION: Final = ("start", "notify", "success", "fail", "release", "feedback")

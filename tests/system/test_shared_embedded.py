@@ -11,10 +11,10 @@ import pytest
 from tests.system.conftest import Serve
 from tests.system.postgres import postmaster
 from tests.system.processes import ServerProcess
-from tests.system.waiting import Stopwatch, until
+from tests.system.waiting import Stopwatch, promised, until
 from tests.system.wire import Wire, connection
 
-TAKEOVER_SECONDS: Final = 5.0
+TAKEOVER_SECONDS: Final = promised(5.0)
 
 
 async def _two_on(data_dir: Path, spawn: Serve) -> tuple[ServerProcess, ServerProcess]:

@@ -17,11 +17,11 @@ from taskrpc.engine.keys import Keys
 from taskrpc.store.keys import add_key, revoke_key
 from tests.databases import connected
 from tests.services import Rpc, running_service, until
-from tests.system.waiting import Stopwatch
+from tests.system.waiting import Stopwatch, promised
 from tests.system.waiting import until as eventually
 
 WORK = "test/work"
-BOUND_SECONDS = 2.0
+BOUND_SECONDS = promised(2.0)
 
 
 async def _key(
