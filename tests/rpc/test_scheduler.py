@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from taskrpc.app import Running
+from taskrpc.engine import scheduler
 from tests.databases import Clock, connected
 from tests.services import Rpc
 from tests.system.waiting import until
@@ -43,7 +44,7 @@ async def judged(rpc: Rpc, next_tick: str, id: str = "rule") -> Any:
 
 
 async def test_a_rule_starts_its_task_at_each_tick(rpc: Rpc, service: Running, clock: Clock) -> None:
-    await move_to(clock, service, "2027-01-31T08:59:58")
+    await move_to(clock, service, "2027-01-31T08:59:30")
     rule = await put(rpc)
     assert rule["next-tick"] == "2027-01-31T09:00:00.000000Z"
     assert not rule.keys() & {"last-fire", "last-skip"}
@@ -61,21 +62,23 @@ async def test_a_rule_starts_its_task_at_each_tick(rpc: Rpc, service: Running, c
     assert [polled["id"] for polled in await rpc.poll()] == [task["id"]]
 
 
-async def test_a_tick_fires_by_itself_when_its_time_has_come(rpc: Rpc, service: Running, clock: Clock) -> None:
-    await clock.move_to("2027-01-31T08:59:59")
+async def test_a_tick_fires_by_itself_when_its_time_has_come(
+    rpc: Rpc, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "LONGEST_PAUSE_SECONDS", 3600.0)
+    await clock.move_to("2027-01-31T08:59:57")
     await put(rpc)
     (task,) = (await rpc.call("awf.task/long-poll", taskDefinitions=["test/task"])).result["resources"]
-    created, tick = task["meta"]["createdAt"], task["requester"]["tick"]
-    assert tick < created < "2027-01-31T09:00:00.900000Z", "it does not wait for the next look"
+    assert task["requester"]["tick"] == "2027-01-31T09:00:00.000000Z"
 
 
 @pytest.mark.parametrize(
     ("before", "after", "ticks", "following"),
     [
         # 02:30 of 28 March does not exist in Berlin: the clocks go from 02:00 to 03:00, which is 01:00 UTC.
-        ("2027-03-28T00:59:58", "2027-03-28T01:00:30", ["2027-03-28T01:00:00.000000Z"], "2027-03-29T00:30:00.000000Z"),
+        ("2027-03-28T00:59:30", "2027-03-28T01:00:30", ["2027-03-28T01:00:00.000000Z"], "2027-03-29T00:30:00.000000Z"),
         # 02:30 of 31 October comes twice: at 00:30 and at 01:30 UTC.
-        ("2027-10-31T00:29:58", "2027-10-31T00:30:30", ["2027-10-31T00:30:00.000000Z"], "2027-11-01T01:30:00.000000Z"),
+        ("2027-10-31T00:29:30", "2027-10-31T00:30:30", ["2027-10-31T00:30:00.000000Z"], "2027-11-01T01:30:00.000000Z"),
         ("2027-10-31T00:30:01", "2027-10-31T01:30:30", [], "2027-11-01T01:30:00.000000Z"),
     ],
     ids=["a time that is left out", "a time that comes twice", "its second coming"],
@@ -93,7 +96,7 @@ async def test_a_rule_fires_once_a_day_when_the_clocks_change(
 async def test_a_tick_is_skipped_while_what_the_former_one_started_is_not_done(
     rpc: Rpc, service: Running, clock: Clock
 ) -> None:
-    await clock.move_to("2027-01-31T08:59:59")
+    await clock.move_to("2027-01-31T08:59:30")
     await put(rpc, schedule="* * * * *")
     await move_to(clock, service, "2027-01-31T09:00:01")
     await judged(rpc, "2027-01-31T09:01:00.000000Z")
@@ -112,7 +115,7 @@ async def test_a_tick_is_skipped_while_what_the_former_one_started_is_not_done(
 
 
 async def test_a_rule_that_allows_it_starts_a_task_at_every_tick(rpc: Rpc, service: Running, clock: Clock) -> None:
-    await clock.move_to("2027-01-31T08:59:59")
+    await clock.move_to("2027-01-31T08:59:30")
     await put(rpc, {"concurrency-policy": "allow"}, schedule="* * * * *")
     for minute in range(3):
         await move_to(clock, service, f"2027-01-31T09:0{minute}:01")
@@ -123,7 +126,7 @@ async def test_a_rule_that_allows_it_starts_a_task_at_every_tick(rpc: Rpc, servi
 async def test_a_tick_of_a_rule_that_waits_comes_when_what_it_started_last_is_done(
     rpc: Rpc, service: Running, clock: Clock
 ) -> None:
-    await clock.move_to("2027-01-31T08:59:59")
+    await clock.move_to("2027-01-31T08:59:30")
     policy = {"concurrency-policy": "wait", "start-deadline-seconds": 3600}
     await put(rpc, policy, schedule="* * * * *")
     await move_to(clock, service, "2027-01-31T09:02:01")
@@ -132,8 +135,12 @@ async def test_a_tick_of_a_rule_that_waits_comes_when_what_it_started_last_is_do
     assert refusal["type"] == "wrong-status"
     # A server that looks leaves the tick where it is: another rule's tick, which comes later, is judged meanwhile.
     await put(rpc, id="other", schedule="* * * * * *")
-    await move_to(clock, service, "2027-01-31T09:02:03")
-    await judged(rpc, "2027-01-31T09:02:04.000000Z", "other")
+    await move_to(clock, service, "2027-01-31T09:02:05")
+
+    async def other_judged() -> bool:
+        return bool((await get(rpc, "other"))["next-tick"] > "2027-01-31T09:02:05")
+
+    await until(other_judged)
     assert (await get(rpc))["next-tick"] == "2027-01-31T09:01:00.000000Z"
     for following in ("09:02", "09:03"):
         (*_, task) = await tasks_of(rpc)
@@ -146,7 +153,7 @@ async def test_a_tick_of_a_rule_that_waits_comes_when_what_it_started_last_is_do
 async def test_of_missed_ticks_the_last_one_or_none_fires_if_the_rule_says_so(
     rpc: Rpc, service: Running, clock: Clock
 ) -> None:
-    await clock.move_to("2027-01-31T08:59:59")
+    await clock.move_to("2027-01-31T08:59:30")
     for missed in ("last", "none"):
         policy = {"concurrency-policy": "allow", "start-deadline-seconds": 7200, "missed-ticks": missed}
         await put(rpc, policy, id=missed, schedule="* * * * *")
@@ -162,7 +169,7 @@ async def test_of_missed_ticks_the_last_one_or_none_fires_if_the_rule_says_so(
 async def test_ticks_missed_within_the_deadline_fire_and_those_beyond_it_do_not(
     rpc: Rpc, service: Running, clock: Clock
 ) -> None:
-    await clock.move_to("2027-01-31T08:59:59")
+    await clock.move_to("2027-01-31T08:59:30")
     await put(rpc, {"concurrency-policy": "allow", "start-deadline-seconds": 150}, schedule="* * * * *")
     await move_to(clock, service, "2027-01-31T10:00:10")
     rule = await judged(rpc, "2027-01-31T10:01:00.000000Z")
@@ -202,7 +209,7 @@ async def test_a_rule_that_is_put_again_is_free_of_a_clock_that_was_ahead(rpc: R
 async def test_a_tick_that_meets_a_full_queue_is_skipped(rpc: Rpc, service: Running, clock: Clock) -> None:
     await rpc.call("awf.definition/put", id="test/task", queueLimit=1, concurrencyLimit=1)
     await rpc.create()
-    await clock.move_to("2027-01-31T08:59:59")
+    await clock.move_to("2027-01-31T08:59:30")
     await put(rpc)
     await move_to(clock, service, "2027-01-31T09:00:01")
     rule = await judged(rpc, "2027-02-01T09:00:00.000000Z")
@@ -211,7 +218,7 @@ async def test_a_tick_that_meets_a_full_queue_is_skipped(rpc: Rpc, service: Runn
 
 
 async def test_a_tick_whose_params_no_longer_fit_is_skipped(rpc: Rpc, service: Running, clock: Clock) -> None:
-    await clock.move_to("2027-01-31T08:59:59")
+    await clock.move_to("2027-01-31T08:59:30")
     await put(rpc)
     await rpc.call("awf.definition/put", id="test/task", params={"type": "object", "required": ["m"]})
     refused = await rpc.call("awf.scheduler/put", id="other", **RULE)
@@ -263,7 +270,7 @@ async def test_rules_are_listed_and_deleted(rpc: Rpc) -> None:
 
 async def test_a_rule_starts_its_workflow_at_each_tick(rpc: Rpc, service: Running, clock: Clock) -> None:
     await rpc.call("awf.definition/put", id="test/flow", kind="workflow")
-    await clock.move_to("2027-01-31T08:59:59")
+    await clock.move_to("2027-01-31T08:59:30")
     request = {"definition": "test/flow", "params": {"n": 1}, "label": "morning"}
     await rpc.call("awf.scheduler/put", id="rule", schedule="0 9 * * *", **{"workflow-request": request})
     await move_to(clock, service, "2027-01-31T09:00:01")

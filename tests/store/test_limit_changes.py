@@ -231,12 +231,12 @@ async def test_a_retry_whose_task_was_locked_when_the_gates_were_opened_is_count
 async def test_a_transaction_that_is_in_the_way_of_new_limits_keeps_nobody_else_waiting(
     still: Headless, observer: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recovery, "RECOVERY_SECONDS", 1.0)
+    monkeypatch.setattr(recovery, "RECOVERY_SECONDS", 3.0)
     async with observer.transaction():
         await observer.execute("lock table taskrpc.task in row exclusive mode")
         putting = asyncio.ensure_future(_put(still, concurrencyLimit=1))
         while not putting.done():
-            async with asyncio.timeout(0.9):
+            async with asyncio.timeout(2.5):
                 await still.create(NAME)
         with pytest.raises(TaskRpcError, match="unavailable"):
             await putting

@@ -62,11 +62,11 @@ async def test_a_call_about_a_locked_task_waits_and_its_neighbours_do_not(
     async with observer.transaction():
         await observer.execute("select from taskrpc.task where id = $1 for update", locked["id"])
         waiting = call(locked)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(batcher.LOCK_PATIENCE_SECONDS / 2):
             await call(free)
             await call(free) if method == "notify" else None  # the next flush is not held up either
         assert not waiting.done()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(batcher.LOCK_PATIENCE_SECONDS / 2):
         await waiting
     assert (await still.status(locked))["status"] == (await still.status(free))["status"] == after
 
@@ -93,7 +93,7 @@ async def test_a_claim_passes_over_locked_tasks_and_they_are_claimed_when_they_a
         assert [task["id"] for task in await still.poll(maxBatchSize=10)] == [second["id"]]
         waiting = asyncio.ensure_future(still.call("awf.task/long-poll", taskDefinitions=["test/task"]))
         await until(lambda: _waits(still))
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(batcher.LOCK_PATIENCE_SECONDS / 2):
         assert [task["id"] for task in (await waiting)["resources"]] == [first["id"]]
 
 
