@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parent.parent
-PYTEST: Final = (sys.executable, "-m", "pytest", "--tb=native", "-n", str(os.cpu_count() or 1))
+# One more at a time than there are cores: tests that start servers wait a third of their time.
+AT_A_TIME: Final = (os.cpu_count() or 1) + 1
+PYTEST: Final = (sys.executable, "-m", "pytest", "--tb=native", "-n", str(AT_A_TIME))
 # What decides is covered to the last branch; these tests run in this process and so can be measured.
 COVERED: Final = ("taskrpc/core", "taskrpc/wire", "taskrpc/rpc")
 COVERING: Final = ("tests/unit", "tests/rpc", "tests/contract", "tests/web")
