@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parent.parent
-# One more at a time than there are cores: tests that start servers wait a third of their time.
-AT_A_TIME: Final = (os.cpu_count() or 1) + 1
+# More at a time than there are cores: tests that start servers wait for a third of their time.
+AT_A_TIME: Final = (os.cpu_count() or 1) + 2
 PYTEST: Final = (sys.executable, "-m", "pytest", "--tb=native", "-n", str(AT_A_TIME))
 # What decides is covered to the last branch; these tests run in this process and so can be measured.
 COVERED: Final = ("taskrpc/core", "taskrpc/wire", "taskrpc/rpc")
