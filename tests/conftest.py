@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import asyncpg
 import pytest
 
 from taskrpc.app import Running
 from tests import databases
-from tests.databases import Clock, connected, copy_of, template
+from tests.databases import Clock, connected, copy_of, template, temporary_directory
 from tests.engine.headless import Headless, headless
 from tests.services import Rpc, running_service
 
@@ -59,6 +61,14 @@ async def observer(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection of its own to this test's database."""
     async with connected(database_url) as connection:
         yield connection
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A new directory that any account may pass through, removed after the test."""
+    directory = temporary_directory()
+    yield directory
+    shutil.rmtree(directory)
 
 
 @pytest.fixture

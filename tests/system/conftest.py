@@ -47,14 +47,6 @@ async def serve(spawn: Serve) -> Serve:
 
 
 @pytest.fixture
-def place() -> Iterator[Path]:
-    """A new directory that any account may pass through, removed after the test."""
-    directory = temporary_directory()
-    yield directory
-    shutil.rmtree(directory)
-
-
-@pytest.fixture
 async def data_dir(place: Path) -> AsyncIterator[Path]:
     """The path of a data directory that is not there yet; its PostgreSQL has ended when it is removed."""
     yield place / "data"

@@ -13,7 +13,7 @@ from tests.system.waiting import Stopwatch, promised
 from tests.system.wire import connection, connections
 
 POLLS: Final = 500
-DRAIN_SECONDS: Final = promised(1.0)
+DRAIN_SECONDS: Final = promised(1.5)
 READERS: Final = 3  # of the locked tasks: the list, its total, and the reaper
 POLL: Final = {"taskDefinitions": ["test/task"], "timeout": 60_000}
 

@@ -18,7 +18,7 @@ from tests.system.waiting import Stopwatch, promised
 from tests.system.wire import Wire, connection
 
 # Rounds, and the seconds that most of them may take: less with hints than with slow polls, which come every second and
-# so take half of one. A round before them makes the servers acquainted.
+# take nearly all of it here. A round before them makes the servers acquainted.
 WAYS: Final = {"notify": ("--notify", 9, 0.3), "slow poll": ("--no-notify", 3, promised(1.0))}
 STRICTER: Final = {"params": {"type": "object", "required": ["n"]}}
 

@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 DEADLINE_SECONDS: Final = 30.0
 _PAUSE_SECONDS: Final = 0.005
-_SLACK: Final = 3
+_SLACK: Final = 2
 
 
 def promised(seconds: float) -> float:

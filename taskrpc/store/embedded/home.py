@@ -102,21 +102,35 @@ def give(directory: Path, account: Account) -> None:
 def create_data_dir(data_dir: Path) -> None:
     """Make the data directory if it is not there; one that is there keeps its mode and owner.
 
-    It is made aside and gets its name with its mode set: whoever sees it may judge by that mode where the
-    home has to be. Of several makers one succeeds, because no directory replaces one with a file in it.
+    Of several makers one succeeds, because no directory replaces one with a file in it.
     """
-    if data_dir.exists():
+    # The account of a server that root starts is to pass through to its home; it cannot list what is there.
+    _make(data_dir, 0o711 if os.geteuid() == 0 else None, OWNER_LOCK)
+
+
+def create_public_dir(directory: Path) -> None:
+    """Make a directory of ours that every account may enter and list, whatever the umask."""
+    _make(directory, 0o755)
+
+
+def _make(directory: Path, mode: int | None, *files: str) -> None:
+    """Make a directory, if it is not there, aside, so that it gets its name with its mode set and its files in it.
+
+    Whoever sees it may judge by that mode whether an account can enter. Without a mode only its owner can.
+    """
+    if directory.exists():
         return
-    data_dir.parent.mkdir(parents=True, exist_ok=True)
-    side = Path(tempfile.mkdtemp(prefix=".taskrpc-", dir=data_dir.parent))
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    side = Path(tempfile.mkdtemp(prefix=".taskrpc-", dir=directory.parent))
     try:
-        # The account of a server that root starts is to pass through to its home; it cannot list what is there.
-        side.chmod(0o711 if os.geteuid() == 0 else 0o700)
-        (side / OWNER_LOCK).touch(mode=0o600)
-        side.rename(data_dir)
+        if mode is not None:
+            side.chmod(mode)
+        for name in files:
+            (side / name).touch(mode=0o600)
+        side.rename(directory)
     except OSError:
-        shutil.rmtree(side)
-        if not data_dir.exists():
+        shutil.rmtree(side, ignore_errors=True)
+        if not directory.exists():
             raise
 
 
@@ -174,11 +188,3 @@ def _create_home(data_dir: Path, account: Account, system_dir: Path) -> Home:
         elsewhere = Path(tempfile.mkdtemp(prefix=f"{data_dir.name}-", dir=system_dir))
         path.symlink_to(elsewhere)
     return Home(data_dir, path.resolve(), account)
-
-
-def create_public_dir(directory: Path) -> None:
-    """Make a directory of ours that every account may enter and list, whatever the umask."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        directory.mkdir()
-        directory.chmod(0o755)

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -10,16 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import temporary_directory
 from tests.store.embedded.participant import Participant, eventually, processes_in
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A new directory that any account may pass through, removed after the test."""
-    directory = temporary_directory()
-    yield directory
-    shutil.rmtree(directory)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from taskrpc.errors import TaskRpcError
 from taskrpc.store.embedded import EmbeddedPostgres
 from taskrpc.store.embedded.account import service_account
-from taskrpc.store.embedded.home import Home, create_data_dir, find_home
+from taskrpc.store.embedded.home import Home, create_data_dir, create_public_dir, find_home
 from tests.databases import connected
 from tests.store.embedded.participant import FAST, ids_of, postmaster_of
 
@@ -74,7 +74,7 @@ async def test_a_socket_directory_that_others_can_enter_is_refused(place: Path, 
         sockets.rmdir() if sockets.is_dir() and not sockets.is_symlink() else sockets.unlink()
 
 
-def test_a_data_directory_is_not_there_before_it_has_its_mode(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_is_not_there_before_it_has_its_mode(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     there_before = []
     chmod = Path.chmod
 
@@ -83,8 +83,13 @@ def test_a_data_directory_is_not_there_before_it_has_its_mode(data_dir: Path, mo
         chmod(path, mode)
 
     monkeypatch.setattr(Path, "chmod", watched)
-    create_data_dir(data_dir)
+    create_public_dir(data_dir)
     assert there_before == [False]
+    assert data_dir.stat().st_mode & 0o777 == 0o755
+
+
+def test_the_data_directory_of_root_may_be_passed_through_by_the_servers_account(data_dir: Path) -> None:
+    create_data_dir(data_dir)
     assert data_dir.stat().st_mode & 0o777 == (0o711 if os.geteuid() == 0 else 0o700)
 
 
