@@ -87,7 +87,8 @@ async def test_the_call_that_the_demo_suggests_works_and_ctrl_c_ends_it(place: P
         assert b"status: ready" in answer
         process.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(process.wait(), DEADLINE) == 0
-    assert not (place / "postgres" / "postmaster.pid").exists()
+    assert (place / "postgres/cluster/PG_VERSION").exists()
+    assert not (place / "postgres/cluster/postmaster.pid").exists()
 
 
 async def test_work_imports_for_a_service(url: str, client: AsyncClient, database_url: str, place: Path) -> None:
